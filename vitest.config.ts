@@ -1,0 +1,22 @@
+import { defineConfig } from "vitest/config";
+
+const suite = (name: string, include: string[], timeout_ms: number, serial: boolean) => ({
+  test: {
+    name,
+    include,
+    testTimeout: timeout_ms,
+    hookTimeout: timeout_ms,
+    ...(serial ? { fileParallelism: false } : {}),
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      suite("unit", ["test/unit/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"], 10_000, false),
+      suite("native", ["test/native/**/*.test.ts"], 60_000, true),
+      suite("netns", ["test/netns/**/*.test.ts"], 120_000, true),
+      suite("interop", ["test/interop/**/*.test.ts"], 120_000, true),
+    ],
+  },
+});
