@@ -1,0 +1,96 @@
+// The one place that loads the native addon, and its types. Every function takes integers and typed arrays and returns
+// an integer: >= 0, or -errno. Nothing here throws on the data path; policy lives in src/.
+
+import { createRequire } from "node:module";
+
+declare const egressBrand: unique symbol;
+declare const ingressBrand: unique symbol;
+/** Native state of one egress batch: pointers into its arrays, message headers, scratch. */
+export type EgressHandle = { readonly [egressBrand]: true };
+/** Native state of one ingress batch. */
+export type IngressHandle = { readonly [ingressBrand]: true };
+
+/** The addon's functions; the rows and columns they work on are those of ./abi.ts. */
+export interface Native {
+  /** Pins arena and rows for use by native code; -EINVAL when one is too small. */
+  egressCreate(
+    arena: Uint8Array,
+    frames: Int32Array,
+    sends: Int32Array,
+    remotes: Int32Array,
+  ): EgressHandle | number;
+  /** Drains a device queue into the arena: frames read, or -errno when there was none (-EAGAIN). */
+  deviceReadBatch(egress: EgressHandle, fd: number, maxFrames: number): number;
+  /** Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed. */
+  encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number): number;
+  /** Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends failed. */
+  encapSendRaw(egress: EgressHandle, fd: number, count: number): number;
+
+  ingressCreate(arena: Uint8Array, runs: Int32Array): IngressHandle | number;
+  /** Receives what is there and splits it into runs: their number, or -errno (-EAGAIN). */
+  receiveBatch(ingress: IngressHandle, fd: number, maxMessages: number, raw: number): number;
+  /** Coalesces and writes the runs whose RUN_DEVICE is `device`: how many there were. */
+  decapWriteBatch(
+    ingress: IngressHandle,
+    fd: number,
+    device: number,
+    kind: number,
+    offloads: number,
+    first: number,
+    count: number,
+  ): number;
+  /** Writes one frame that was made here, all checksums finished. */
+  deviceWrite(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+
+  tuntapOpen(name: string, kind: number, multiQueue: number, mustBeNew: number): number;
+  tuntapSetOffload(fd: number, mask: number): number;
+  descriptorClose(fd: number): number;
+
+  interfaceGet(name: string, what: number): number;
+  interfaceSetMtu(name: string, mtu_bytes: number): number;
+  interfaceSetUp(name: string, up: number): number;
+  interfaceMac(name: string, mac: Uint8Array, set: number): number;
+  interfaceAddress(name: string, address: Uint8Array, prefix: number): number;
+
+  udpOpen(
+    family: number,
+    address: Int32Array,
+    port: number,
+    device: string,
+    flags: number,
+    bufferBytes: number,
+  ): number;
+  rawOpen(address: Int32Array, device: string, flags: number, bufferBytes: number): number;
+  udpProbe(option: number): number;
+  socketShare(fd: number): number;
+  socketPort(fd: number): number;
+
+  pollCreate(): number;
+  pollAdd(poll: number, fd: number, token: number): number;
+  pollRemove(poll: number, fd: number): number;
+  pollWait(poll: number, ready: Int32Array, timeout_ms: number): number;
+  wakeCreate(): number;
+  wakeSignal(fd: number): number;
+  wakeDrain(fd: number): number;
+
+  netlinkOpen(groups: number): number;
+  netlinkSend(fd: number, bytes: Uint8Array, length: number): number;
+  netlinkReceive(fd: number, bytes: Uint8Array): number;
+  netlinkClose(fd: number): number;
+
+  checksumBytes(bytes: Uint8Array): number;
+}
+
+const require = createRequire(import.meta.url);
+
+function load(): Native {
+  // Tests load a build with AddressSanitizer in place of the ordinary one.
+  const path = process.env.CULVERT_NATIVE ?? "../build/Release/culvert.node";
+  try {
+    return require(path) as Native;
+  } catch (cause) {
+    throw new Error(`cannot load the native addon (${path}); run \`npm run build\``, { cause });
+  }
+}
+
+export const native: Native = load();

@@ -1,0 +1,27 @@
+{
+  "targets": [
+    {
+      "target_name": "culvert",
+      "sources": [
+        "src/module.cc",
+        "src/checksum.cc",
+        "src/inner.cc",
+        "src/segment.cc",
+        "src/egress.cc",
+        "src/ingress.cc",
+        "src/coalesce.cc",
+        "src/tuntap.cc",
+        "src/interface.cc",
+        "src/socket.cc",
+        "src/poll.cc",
+        "src/netlink.cc"
+      ],
+      "include_dirs": ["include"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags!": ["-O2"],
+      "cflags": ["-O3", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O2"],
+      "cflags_cc": ["-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti"]
+    }
+  ]
+}

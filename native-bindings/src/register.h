@@ -1,0 +1,17 @@
+// What each file adds to the module's exports.
+#pragma once
+
+#include <node_api.h>
+
+namespace culvert {
+
+napi_status registerEgress(napi_env env, napi_value exports);
+napi_status registerIngress(napi_env env, napi_value exports);
+napi_status registerCoalesce(napi_env env, napi_value exports);
+napi_status registerTuntap(napi_env env, napi_value exports);
+napi_status registerInterface(napi_env env, napi_value exports);
+napi_status registerSocket(napi_env env, napi_value exports);
+napi_status registerPoll(napi_env env, napi_value exports);
+napi_status registerChecksum(napi_env env, napi_value exports);
+
+}  // namespace culvert

@@ -1,0 +1,167 @@
+// Sockets of the underlay: UDP (udp(7)) and raw IPIP (raw(7)). Opening and options only; batches move in egress.cc and
+// ingress.cc. Addresses cross as four words in host order, IPv4 in the last.
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "../include/abi.h"
+#include "checksum.h"
+#include "napi-args.h"
+#include "register.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace culvert {
+
+namespace {
+
+int setInteger(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value);
+}
+
+// Buffers beyond net.core.[rw]mem_max need CAP_NET_ADMIN; without it the kernel gives what its limit allows.
+void setBuffers(int fd, int32_t bytes) {
+  if (setInteger(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) < 0) setInteger(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+  if (setInteger(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) setInteger(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
+// "return 0": the socket only sends; whatever arrives is discarded before it is queued.
+int discardInput(int fd) {
+  sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+  sock_fprog program{1, code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+socklen_t makeAddress(sockaddr_in6& out, int family, const int32_t* words, int port) {
+  std::memset(&out, 0, sizeof out);
+  if (family == 6) {
+    out.sin6_family = AF_INET6;
+    out.sin6_port = htons(static_cast<uint16_t>(port));
+    for (int i = 0; i < 4; i++) storeBig32(out.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(words[i]));
+    return sizeof out;
+  }
+  sockaddr_in* four = reinterpret_cast<sockaddr_in*>(&out);
+  four->sin_family = AF_INET;
+  four->sin_port = htons(static_cast<uint16_t>(port));
+  four->sin_addr.s_addr = htonl(static_cast<uint32_t>(words[3]));
+  return sizeof *four;
+}
+
+int closeWith(int fd, int error) {
+  close(fd);
+  return -error;
+}
+
+int configure(int fd, bool v6, const char* device, int32_t flags, int32_t bufferBytes) {
+  if (v6 && setInteger(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0) return -1;
+  if (device[0] != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, std::strlen(device) + 1) < 0) return -1;
+  if ((flags & SOCKET_REUSE_PORT) != 0 && setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) return -1;
+  if ((flags & SOCKET_SEND_ONLY) != 0 && discardInput(fd) < 0) return -1;
+  if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1) < 0) return -1;
+  // DF stays off, as with the kernel's vxlan ("df unset"); the route's MTU is used, not a learned path MTU.
+  const int discover = v6 ? static_cast<int>(IPV6_PMTUDISC_DONT) : static_cast<int>(IP_PMTUDISC_DONT);
+  if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, discover) < 0) return -1;
+  setBuffers(fd, bufferBytes);
+  return 0;
+}
+
+// udpOpen(family, address: Int32Array(4), port, device, flags, bufferBytes): descriptor or -errno.
+// Port 0 lets the kernel choose; EADDRINUSE names a taken port.
+napi_value udpOpen(napi_env env, napi_callback_info info) {
+  Arguments<6> args(env, info);
+  const int32_t family = args.integer(0);
+  size_t words = 0;
+  const int32_t* address = args.words(1, &words);
+  const int32_t port = args.integer(2);
+  char device[IFNAMSIZ] = {0};
+  args.text(3, device, sizeof device);
+  const int32_t flags = args.integer(4), bufferBytes = args.integer(5);
+  if (!args.ok || words != 4 || (family != 4 && family != 6)) return integerResult(env, -EINVAL);
+  const int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return errnoResult(env);
+  if (configure(fd, family == 6, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
+  if ((flags & SOCKET_GRO) != 0 && setInteger(fd, IPPROTO_UDP, UDP_GRO, 1) < 0) {
+    return integerResult(env, closeWith(fd, errno));
+  }
+  sockaddr_in6 name;
+  const socklen_t length = makeAddress(name, family, address, port);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
+  return integerResult(env, fd);
+}
+
+// rawOpen(address: Int32Array(4), device, flags, bufferBytes): descriptor or -errno. IPv4 protocol 4 (IPIP); packets
+// carry their outer header (IP_HDRINCL). An address of zero receives for every local address.
+napi_value rawOpen(napi_env env, napi_callback_info info) {
+  Arguments<4> args(env, info);
+  size_t words = 0;
+  const int32_t* address = args.words(0, &words);
+  char device[IFNAMSIZ] = {0};
+  args.text(1, device, sizeof device);
+  const int32_t flags = args.integer(2), bufferBytes = args.integer(3);
+  if (!args.ok || words != 4) return integerResult(env, -EINVAL);
+  // IPPROTO_RAW only sends, so it never takes a copy of what arrives.
+  const int protocol = (flags & SOCKET_SEND_ONLY) != 0 ? IPPROTO_RAW : IPPROTO_IPIP;
+  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd < 0) return errnoResult(env);
+  if (configure(fd, false, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
+  if (setInteger(fd, IPPROTO_IP, IP_HDRINCL, 1) < 0) return integerResult(env, closeWith(fd, errno));
+  sockaddr_in6 name;
+  const socklen_t length = makeAddress(name, 4, address, 0);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
+  return integerResult(env, fd);
+}
+
+// udpProbe(option): 0 when the kernel knows it, else -errno. option: 0 UDP_SEGMENT, 1 UDP_GRO
+napi_value udpProbe(napi_env env, napi_callback_info info) {
+  Arguments<1> args(env, info);
+  const int32_t option = args.integer(0);
+  if (!args.ok) return integerResult(env, -EINVAL);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errnoResult(env);
+  const int result = setInteger(fd, IPPROTO_UDP, option == 0 ? UDP_SEGMENT : UDP_GRO, option == 0 ? 0 : 1);
+  const int error = errno;
+  close(fd);
+  return integerResult(env, result < 0 ? -error : 0);
+}
+
+// socketShare(fd): lets further sockets bind to the same port (SO_REUSEPORT), after this one proved it was free
+napi_value socketShare(napi_env env, napi_callback_info info) {
+  Arguments<1> args(env, info);
+  const int32_t fd = args.integer(0);
+  if (!args.ok) return integerResult(env, -EINVAL);
+  return setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0 ? errnoResult(env) : integerResult(env, 0);
+}
+
+// socketPort(fd): the local port, or -errno
+napi_value socketPort(napi_env env, napi_callback_info info) {
+  Arguments<1> args(env, info);
+  const int32_t fd = args.integer(0);
+  if (!args.ok) return integerResult(env, -EINVAL);
+  sockaddr_in6 name{};
+  socklen_t length = sizeof name;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) < 0) return errnoResult(env);
+  return integerResult(env, ntohs(name.sin6_port));  // same place as sin_port
+}
+
+}  // namespace
+
+napi_status registerSocket(napi_env env, napi_value exports) {
+  static const Export functions[] = {
+      {"udpOpen", udpOpen},         {"rawOpen", rawOpen},       {"udpProbe", udpProbe},
+      {"socketShare", socketShare}, {"socketPort", socketPort},
+  };
+  return registerFunctions(env, exports, functions);
+}
+
+}  // namespace culvert
