@@ -1,0 +1,57 @@
+// Every default and every limit of the configuration in one place; docs/configuration.md tells the
+// same numbers. Values only: what they mean stands in schema.ts, how they are filled in stands in
+// effective.ts.
+
+export const defaultValues = {
+  controlSocket: "/run/culvert/culvert.sock",
+  logLevel: "info",
+  metricsListen: "off",
+  workers: "auto",
+  offload: true,
+  mtu: "auto",
+  mac: "auto",
+  allow: "known",
+  /** IANA's port for VXLAN, RFC 7348 section 8; the kernel's own default is 8472. */
+  vxlanPort: 4789,
+  /** 0: the hop limit of the route, as ip-link(8) has it for vxlan. */
+  vxlanTtl: 0,
+  udpCsum: true,
+  learning: true,
+  ageing_s: 300,
+  maxEntries: 65_536,
+  proxy: false,
+  strictReserved: false,
+  innerVlan: "pass",
+  ipipRemote: "any",
+  ipipTtl: 64,
+  /** 0: the kernel's choice (0 for IPv4, 1024 for IPv6). */
+  routeMetric: 0,
+} as const;
+
+export const configLimits = {
+  fileSize_bytes: 1 << 20,
+  /** Open YAML constructs at one place; a valid configuration has about a dozen. */
+  nesting: 64,
+  /** Values that YAML aliases may add by repeating what stands behind their anchors. */
+  aliasedNodes: 10_000,
+  /** Syntax errors cascade; after this many nobody reads on. */
+  syntaxProblems: 1000,
+  tunnels: 256,
+  remotes: 1024,
+  workers: 16,
+  vni: 0xff_ffff,
+  port: 65_535,
+  ttl: 255,
+  entries: 1_048_576,
+  ageing_s: 0x7fff_ffff,
+  routeMetric: 0xffff_ffff,
+  /** RFC 791 section 3.2: every internet module must forward 68 bytes without fragmentation. */
+  mtuMin_bytes: 68,
+  /** RFC 8200 section 5: the least MTU of a link that carries IPv6. */
+  mtuMinIpv6_bytes: 1280,
+  mtuMax_bytes: 65_535,
+  /** IFNAMSIZ less the terminating zero. */
+  deviceName_bytes: 15,
+  /** `sun_path` of unix(7) less the terminating zero. */
+  socketPath_bytes: 107,
+} as const;

@@ -1,0 +1,78 @@
+// Cross-checks on what both kinds of tunnel have: MTU, addresses and routes of the overlay device.
+
+import { canonicalAddress, canonicalPrefix, familyOf } from "./addresses.js";
+import { configLimits, defaultValues } from "./default-values.js";
+import type { Finding, Path } from "./problems.js";
+import type { TunnelDocument } from "./schema.js";
+import type { Draft } from "./validate.js";
+
+type TunnelDraft = Draft<TunnelDocument>;
+
+/** The kernel takes IPv6 off a device whose MTU falls below 1280 (RFC 8200 section 5). */
+function checkMtu({ mtu, addresses, routes }: TunnelDraft, path: Path): Finding[] {
+  const least = configLimits.mtuMinIpv6_bytes;
+  if (typeof mtu !== "number" || mtu >= least) return [];
+  const overlay = [...(addresses ?? []), ...(routes ?? []).map((route) => route?.to)];
+  if (!overlay.some((text) => text !== undefined && familyOf(text) === 6)) return [];
+  const expected = `at least ${least}, because the tunnel has IPv6 addresses or routes`;
+  return [{ path: [...path, "mtu"], at: "value", expected }];
+}
+
+/** Reports every item whose key an earlier item of the list has. */
+export function checkRepeated(
+  keys: readonly (string | undefined)[],
+  path: Path,
+  what: string,
+  step?: string,
+): Finding[] {
+  const seen = new Map<string, number>();
+  const findings: Finding[] = [];
+  keys.forEach((key, index) => {
+    if (key === undefined) return;
+    const earlier = seen.get(key);
+    if (earlier === undefined) {
+      seen.set(key, index);
+      return;
+    }
+    const expected = `each ${what} once (entry [${earlier}] has it)`;
+    const place = step === undefined ? [...path, index] : [...path, index, step];
+    findings.push({ path: place, at: "value", expected });
+  });
+  return findings;
+}
+
+function checkRoutes({ routes }: TunnelDraft, path: Path): Finding[] {
+  const findings: Finding[] = [];
+  const list = routes ?? [];
+  list.forEach((route, index) => {
+    if (route === undefined) return;
+    const { to, via, onlink } = route;
+    if (to !== undefined && via !== undefined && familyOf(to) !== familyOf(via)) {
+      const expected = `an IPv${familyOf(to)} address, as in \`to\``;
+      findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
+    }
+    if (onlink === true && !Object.hasOwn(route, "via")) {
+      const expected = "`via` beside onlink, which says that the next hop is on this link";
+      findings.push({ path: [...path, "routes", index, "onlink"], at: "value", expected });
+    }
+  });
+  const keys = list.map((route) =>
+    route?.to === undefined
+      ? undefined
+      : `${canonicalPrefix(route.to)} ${route.metric ?? defaultValues.routeMetric}`,
+  );
+  const repeated = checkRepeated(keys, [...path, "routes"], "prefix and metric", "to");
+  return [...findings, ...repeated];
+}
+
+/** Checks MTU, addresses and routes of one tunnel, whatever its type. */
+export function checkDevice(tunnel: TunnelDraft, path: Path): Finding[] {
+  const addresses = (tunnel.addresses ?? []).map((text) =>
+    text === undefined ? undefined : canonicalAddress(text.split("/")[0]),
+  );
+  return [
+    ...checkMtu(tunnel, path),
+    ...checkRepeated(addresses, [...path, "addresses"], "address"),
+    ...checkRoutes(tunnel, path),
+  ];
+}

@@ -1,0 +1,125 @@
+// Cross-checks of VXLAN tunnels: underlay addresses against each other, flood list, static FDB and
+// neighbours.
+
+import {
+  type AddressFamily,
+  canonicalAddress,
+  canonicalMac,
+  familyOf,
+  ZERO_MAC,
+} from "./addresses.js";
+import { configLimits, defaultValues } from "./default-values.js";
+import type { Finding, Path } from "./problems.js";
+import type { RemoteDocument, VxlanTunnelDocument } from "./schema.js";
+import { checkRepeated } from "./semantics-device.js";
+import type { Draft } from "./validate.js";
+
+type VxlanDraft = Draft<VxlanTunnelDocument>;
+
+/** One outer destination of the tunnel and the place where its address stands. */
+interface Destination {
+  dst: string;
+  path: Path;
+}
+
+function dstOf(remote: Draft<RemoteDocument> | undefined): string | undefined {
+  return typeof remote === "object" ? remote.dst : remote;
+}
+
+function destinations({ remotes, fdb }: VxlanDraft, path: Path): Destination[] {
+  const found: Destination[] = [];
+  (remotes ?? []).forEach((remote, index) => {
+    const dst = dstOf(remote);
+    const place = [...path, "remotes", index];
+    if (dst === undefined) return;
+    found.push({ dst, path: typeof remote === "object" ? [...place, "dst"] : place });
+  });
+  (fdb ?? []).forEach((entry, index) => {
+    if (entry?.dst !== undefined)
+      found.push({ dst: entry.dst, path: [...path, "fdb", index, "dst"] });
+  });
+  return found;
+}
+
+function checkUnderlay(tunnel: VxlanDraft, path: Path): Finding[] {
+  const { name, dev, local } = tunnel;
+  const findings: Finding[] = [];
+  if (!Object.hasOwn(tunnel, "local") && !Object.hasOwn(tunnel, "dev")) {
+    const expected = "`local` (an address of this host), `dev` (its device), or both";
+    findings.push({ path, at: "value", expected, got: "neither" });
+  }
+  if (dev !== undefined && dev === name) {
+    const expected = "a device of the underlay, not the tunnel itself";
+    findings.push({ path: [...path, "dev"], at: "value", expected });
+  }
+  const all = destinations(tunnel, path);
+  const source = local ?? all[0]?.dst;
+  if (source === undefined) return findings;
+  const family: AddressFamily = familyOf(source);
+  const reason = local === undefined ? "as in the first remote" : "as in `local`";
+  for (const { dst, path: place } of all) {
+    if (familyOf(dst) !== family) {
+      const expected = `an IPv${family} address, ${reason}`;
+      findings.push({ path: place, at: "value", expected });
+    } else if (local !== undefined && canonicalAddress(dst) === canonicalAddress(local)) {
+      findings.push({ path: place, at: "value", expected: "an address other than local" });
+    }
+  }
+  return findings;
+}
+
+/** What tells two remotes of one entry apart: (address, port, VNI), as in the kernel's FDB. */
+function remoteKey(
+  remote: Draft<RemoteDocument> | undefined,
+  tunnel: VxlanDraft,
+): string | undefined {
+  const dst = dstOf(remote);
+  if (dst === undefined) return undefined;
+  const { port, vni } = typeof remote === "object" ? remote : {};
+  const own = tunnel.port ?? defaultValues.vxlanPort;
+  return [canonicalAddress(dst), port ?? own, vni ?? tunnel.vni].join(" ");
+}
+
+/** Only the all-zero entry may have several remotes; they join the flood list. */
+function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
+  const { remotes, fdb, neighbors } = tunnel;
+  const flood = (remotes ?? []).map((remote) => remoteKey(remote, tunnel));
+  const flooded = new Set(flood.filter((key) => key !== undefined));
+  const findings: Finding[] = [];
+  const macs = (fdb ?? []).map((entry, index) => {
+    if (entry?.mac === undefined) return undefined;
+    const mac = canonicalMac(entry.mac);
+    if (mac !== ZERO_MAC) return mac;
+    const key = remoteKey(entry, tunnel);
+    if (key !== undefined && flooded.has(key)) {
+      const expected = "each remote of the flood list once";
+      findings.push({ path: [...path, "fdb", index, "dst"], at: "value", expected });
+    }
+    if (key !== undefined) flooded.add(key);
+    return undefined;
+  });
+  const ips = (neighbors ?? []).map((entry) =>
+    entry?.ip === undefined ? undefined : canonicalAddress(entry.ip),
+  );
+  const most = tunnel.max_entries ?? defaultValues.maxEntries;
+  if (macs.length > most) {
+    const expected = `at most max_entries (${most}) entries`;
+    findings.push({ path: [...path, "fdb"], at: "value", expected, got: `${macs.length} entries` });
+  }
+  if (flooded.size > configLimits.remotes) {
+    const expected = `at most ${configLimits.remotes} flood list entries in remotes and fdb`;
+    const got = `${flooded.size} entries`;
+    findings.push({ path: [...path, "fdb"], at: "value", expected, got });
+  }
+  return [
+    ...findings,
+    ...checkRepeated(flood, [...path, "remotes"], "remote"),
+    ...checkRepeated(macs, [...path, "fdb"], "MAC address", "mac"),
+    ...checkRepeated(ips, [...path, "neighbors"], "address", "ip"),
+  ];
+}
+
+/** Checks one VXLAN tunnel. */
+export function checkVxlan(tunnel: VxlanDraft, path: Path): Finding[] {
+  return [...checkUnderlay(tunnel, path), ...checkTables(tunnel, path)];
+}

@@ -1,0 +1,143 @@
+// Rules that span several keys: which combinations of valid values make no tunnel, or not the one
+// that was meant. Reads a draft, so that it still finds its own problems when the schema has found
+// others; a key that is there but undefined was wrong and is not complained about again. One
+// function per rule or family of rules.
+
+import { canonicalAddress } from "./addresses.js";
+import { defaultValues } from "./default-values.js";
+import type { Finding, Path } from "./problems.js";
+import type {
+  ConfigDocument,
+  IpipTunnelDocument,
+  TunnelDocument,
+  VxlanTunnelDocument,
+} from "./schema.js";
+import { checkDevice } from "./semantics-device.js";
+import { checkVxlan } from "./semantics-vxlan.js";
+import type { Draft } from "./validate.js";
+
+type TunnelDraft = Draft<TunnelDocument>;
+type VxlanDraft = Draft<VxlanTunnelDocument>;
+type IpipDraft = Draft<IpipTunnelDocument>;
+
+function isVxlan(tunnel: TunnelDraft): tunnel is VxlanDraft {
+  return tunnel.type === "vxlan";
+}
+
+function isIpip(tunnel: TunnelDraft): tunnel is IpipDraft {
+  return tunnel.type === "ipip";
+}
+
+/** What must be unlike in all tunnels; undefined when it cannot be told. */
+interface Identity {
+  key: string | undefined;
+  /** The key of the tunnel that the finding points at. */
+  at: string;
+  expected: string;
+}
+
+function nameIdentity({ name }: TunnelDraft): Identity {
+  return { key: name, at: "name", expected: "a name that no other tunnel has" };
+}
+
+/**
+ * What a VXLAN socket demultiplexes by. Without `local`, `dev` decides which address it will be.
+ */
+function vxlanIdentity({ vni, port, local, dev }: VxlanDraft): Identity {
+  const source = local === undefined ? dev : canonicalAddress(local);
+  const key = [vni, port ?? defaultValues.vxlanPort, source];
+  return {
+    key: vni === undefined || source === undefined ? undefined : JSON.stringify(key),
+    at: "vni",
+    expected: "a VNI that no other tunnel with the same port and local address has",
+  };
+}
+
+function ipipIdentity({ local, remote }: IpipDraft): Identity {
+  return {
+    key:
+      local === undefined ? undefined : JSON.stringify([local, remote ?? defaultValues.ipipRemote]),
+    at: remote === undefined ? "local" : "remote",
+    expected: "a pair of local and remote that no other ipip tunnel has",
+  };
+}
+
+/** Reports each tunnel whose identity an earlier one has. */
+function checkUnique<T>(
+  tunnels: readonly [T, number][],
+  identify: (tunnel: T) => Identity,
+): Finding[] {
+  const first = new Map<string, number>();
+  const findings: Finding[] = [];
+  for (const [tunnel, index] of tunnels) {
+    const { key, at, expected } = identify(tunnel);
+    if (key === undefined) continue;
+    const earlier = first.get(key);
+    if (earlier === undefined) {
+      first.set(key, index);
+      continue;
+    }
+    const words = `${expected} (tunnels[${earlier}] has it)`;
+    findings.push({ path: ["tunnels", index, at], at: "value", expected: words });
+  }
+  return findings;
+}
+
+/** IPIP carries IPv4 in IPv4 (RFC 2003); next hops are outer addresses. */
+function checkIpip(tunnel: IpipDraft, path: Path): Finding[] {
+  const findings: Finding[] = [];
+  const expectIpv4 = (value: string | undefined, what: string, ...steps: (string | number)[]) => {
+    if (value === undefined || !value.includes(":")) return;
+    const expected = `${what} (ipip carries IPv4 only)`;
+    findings.push({ path: [...path, ...steps], at: "value", expected });
+  };
+  (tunnel.addresses ?? []).forEach((address, index) => {
+    expectIpv4(address, "an IPv4 address", "addresses", index);
+  });
+  (tunnel.routes ?? []).forEach((route, index) => {
+    expectIpv4(route?.to, "an IPv4 prefix", "routes", index, "to");
+    expectIpv4(route?.via, "an IPv4 address", "routes", index, "via");
+    if (route?.via !== undefined && route.via === tunnel.local) {
+      const expected = "an address other than local";
+      findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
+    }
+  });
+  if (tunnel.remote !== undefined && tunnel.remote === tunnel.local) {
+    const expected = "an address other than local";
+    findings.push({ path: [...path, "remote"], at: "value", expected });
+  }
+  if (Array.isArray(tunnel.allow)) {
+    tunnel.allow.forEach((prefix, index) => {
+      expectIpv4(prefix, "an IPv4 prefix", "allow", index);
+    });
+  }
+  return findings;
+}
+
+/** All cross-checks over what is left of the document after the schema's findings. */
+export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
+  const tunnels: [TunnelDraft, number][] = [];
+  (draft.tunnels ?? []).forEach((tunnel, index) => {
+    if (tunnel !== undefined) tunnels.push([tunnel, index]);
+  });
+  const vxlan: [VxlanDraft, number][] = [];
+  const ipip: [IpipDraft, number][] = [];
+  const findings: Finding[] = [];
+  for (const [tunnel, index] of tunnels) {
+    const path = ["tunnels", index];
+    findings.push(...checkDevice(tunnel, path));
+    if (isVxlan(tunnel)) {
+      vxlan.push([tunnel, index]);
+      findings.push(...checkVxlan(tunnel, path));
+    } else if (isIpip(tunnel)) {
+      ipip.push([tunnel, index]);
+      findings.push(...checkIpip(tunnel, path));
+    }
+  }
+  return [
+    ...findings,
+    ...checkUnique(tunnels, nameIdentity),
+    ...checkUnique(vxlan, vxlanIdentity),
+    ...checkUnique(ipip, ipipIdentity),
+  ];
+}

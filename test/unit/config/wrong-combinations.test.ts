@@ -1,0 +1,194 @@
+// Values that are right alone and wrong together. Each document has exactly one problem.
+
+import { describe, it } from "vitest";
+import { type Case, expectOnlyProblem, ipipWith, titled, vxlanWith } from "./documents.js";
+
+const TWO_FDB = `fdb:
+      - { mac: 02:00:00:00:00:01, dst: 10.0.0.2 }
+      - { mac: 02-00-00-00-00-01, dst: 10.0.0.3 }`;
+const ZERO_FDB = `remotes: [10.0.0.2]
+    fdb: [{ mac: 00:00:00:00:00:00, dst: 10.0.0.2 }]`;
+const TWO_NEIGHBORS = `neighbors:
+      - { ip: "fd00::1", mac: 02:00:00:00:00:01 }
+      - { ip: "FD00:0::1", mac: 02:00:00:00:00:02 }`;
+const MANY_REMOTES = Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}`).join(", ");
+const VXLAN = "type: vxlan, vni: 1";
+
+const CROSS_CASES: Case[] = [
+  [
+    "tunnels:\n  - name: t\n    type: vxlan\n    vni: 1\n",
+    2,
+    5,
+    "tunnels[0]",
+    "`local` (an address of this host), `dev` (its device), or both",
+    "neither",
+  ],
+  ["tunnels:\n  - { name: t, type: gre }\n", 2, 22, "tunnels[0].type", "vxlan or ipip", '"gre"'],
+  ["tunnels:\n  - { name: t }\n", 2, 5, "tunnels[0].type", "vxlan or ipip", "nothing"],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, local: 10.0.0.1 }\n  - { name: t, type: ipip, local: 10.0.0.1 }\n`,
+    3,
+    13,
+    "tunnels[1].name",
+    "a name that no other tunnel has (tunnels[0] has it)",
+    '"t"',
+  ],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, local: 10.0.0.1 }\n  - { name: u, ${VXLAN}, local: 10.0.0.1, port: 4789 }\n`,
+    3,
+    34,
+    "tunnels[1].vni",
+    "a VNI that no other tunnel with the same port and local address has (tunnels[0] has it)",
+    "the number 1",
+  ],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, dev: eth0 }\n  - { name: u, ${VXLAN}, dev: eth0 }\n`,
+    3,
+    34,
+    "tunnels[1].vni",
+    "a VNI that no other tunnel with the same port and local address has (tunnels[0] has it)",
+    "the number 1",
+  ],
+  [
+    "tunnels:\n  - { name: t, type: ipip, local: 10.0.0.1 }\n  - { name: u, type: ipip, local: 10.0.0.1, remote: any }\n",
+    3,
+    53,
+    "tunnels[1].remote",
+    "a pair of local and remote that no other ipip tunnel has (tunnels[0] has it)",
+    '"any"',
+  ],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, dev: eth0, remotes: [10.0.0.2, "fd00::2"] }\n`,
+    2,
+    68,
+    "tunnels[0].remotes[1]",
+    "an IPv4 address, as in the first remote",
+    '"fd00::2"',
+  ],
+  [
+    vxlanWith('mtu: 1279\n    addresses: ["fd00::1/64"]'),
+    6,
+    10,
+    "tunnels[0].mtu",
+    "at least 1280, because the tunnel has IPv6 addresses or routes",
+    "the number 1279",
+  ],
+  [
+    vxlanWith('mtu: 1000\n    routes: [{ to: "fd00::/64" }]'),
+    6,
+    10,
+    "tunnels[0].mtu",
+    "at least 1280, because the tunnel has IPv6 addresses or routes",
+    "the number 1000",
+  ],
+  [
+    vxlanWith(TWO_FDB),
+    8,
+    16,
+    "tunnels[0].fdb[1].mac",
+    "each MAC address once (entry [0] has it)",
+    '"02-00-00-00-00-01"',
+  ],
+  [
+    vxlanWith(ZERO_FDB),
+    7,
+    42,
+    "tunnels[0].fdb[0].dst",
+    "each remote of the flood list once",
+    '"10.0.0.2"',
+  ],
+  [
+    vxlanWith(TWO_NEIGHBORS),
+    8,
+    15,
+    "tunnels[0].neighbors[1].ip",
+    "each address once (entry [0] has it)",
+    '"FD00:0::1"',
+  ],
+  [
+    vxlanWith(`max_entries: 1\n    ${TWO_FDB.replace("-01, dst: 10.0.0.3", "-02, dst: 10.0.0.3")}`),
+    8,
+    7,
+    "tunnels[0].fdb",
+    "at most max_entries (1) entries",
+    "2 entries",
+  ],
+  [
+    vxlanWith(`remotes: [${MANY_REMOTES}]`),
+    6,
+    14,
+    "tunnels[0].remotes",
+    "a list of at most 1024 remotes",
+    "a list",
+  ],
+  [
+    "tunnels:\n  - { name: t, type: ipip }\n",
+    2,
+    5,
+    "tunnels[0].local",
+    "a unicast IPv4 address such as 10.57.4.20",
+    "nothing",
+  ],
+  [
+    ipipWith("remote: fd00::1"),
+    5,
+    13,
+    "tunnels[0].remote",
+    "any, or a unicast IPv4 address such as 10.57.4.20",
+    '"fd00::1"',
+  ],
+  [
+    ipipWith("remote: 10.0.0.1"),
+    5,
+    13,
+    "tunnels[0].remote",
+    "an address other than local",
+    '"10.0.0.1"',
+  ],
+  [
+    ipipWith('addresses: ["fd00::1/64"]'),
+    5,
+    17,
+    "tunnels[0].addresses[0]",
+    "an IPv4 address (ipip carries IPv4 only)",
+    '"fd00::1/64"',
+  ],
+  [
+    ipipWith('routes: [{ to: "fd00::/64" }]'),
+    5,
+    20,
+    "tunnels[0].routes[0].to",
+    "an IPv4 prefix (ipip carries IPv4 only)",
+    '"fd00::/64"',
+  ],
+  [
+    ipipWith("routes: [{ to: 10.1.0.0/16, via: 10.0.0.1 }]"),
+    5,
+    38,
+    "tunnels[0].routes[0].via",
+    "an address other than local",
+    '"10.0.0.1"',
+  ],
+  [
+    ipipWith('allow: ["fd00::/64"]'),
+    5,
+    13,
+    "tunnels[0].allow[0]",
+    "an IPv4 prefix (ipip carries IPv4 only)",
+    '"fd00::/64"',
+  ],
+  [
+    ipipWith("vni: 5"),
+    5,
+    5,
+    "tunnels[0].vni",
+    "one of the keys name, mtu, ttl, addresses, routes, allow, type, local, remote",
+    'the unknown key "vni"',
+  ],
+];
+
+describe("a wrong combination", () => {
+  it.each(titled(...CROSS_CASES))("%s", (_title, wrong) => {
+    expectOnlyProblem(wrong);
+  });
+});
