@@ -1,0 +1,271 @@
+// Routes of the main table over rtnetlink: list for one device, add, replace, delete, and the kernel's own decision for
+// one destination (RTM_*ROUTE, rtnetlink(7)). Stateless; other tables are not touched.
+
+import { CulvertError } from "../errors.js";
+import type { IpAddress, IpFamily, IpPrefix } from "./address-text.js";
+import {
+  bitsOf,
+  familyOfKernel,
+  formatIp,
+  kernelFamily,
+  parseIp,
+  parsePrefix,
+} from "./address-text.js";
+import { hasCode, malformedAnswer } from "./errors.js";
+import { describeLink } from "./links.js";
+import type { NetlinkMessage } from "./message.js";
+import { Attributes, MessageBuilder, structOf } from "./message.js";
+import type { NetlinkSocket } from "./netlink-socket.js";
+import {
+  NlmFlag,
+  RouteAttribute,
+  RouteFlag,
+  RouteMetric,
+  RouteProtocol,
+  RouteScope,
+  RouteTable,
+  RouteType,
+  Rtm,
+} from "./rtnetlink-constants.js";
+
+/** A route to set or delete; words as in ip-route(8). */
+export interface RouteSpec {
+  /** `192.168.11.0/24`, an address, or `default` (of the family of `via`; IPv4 without one). */
+  to: string;
+  via?: string | undefined;
+  /** Index of the device. */
+  ifindex: number;
+  /** The gateway counts as a neighbour although no address of the device is in its subnet. */
+  onlink?: boolean | undefined;
+  metric?: number | undefined;
+  source?: string | undefined;
+}
+
+export interface Route {
+  family: IpFamily;
+  /** With its prefix length; the default route is `0.0.0.0/0` or `::/0`. */
+  to: string;
+  via: string | undefined;
+  ifindex: number;
+  onlink: boolean;
+  metric: number | undefined;
+  source: string | undefined;
+  /** rtnetlink(7) rtm_protocol: 2 kernel, 3 boot, 4 static ... */
+  protocol: number;
+}
+
+/** The kernel's answer to "which way to this address". */
+export interface RouteDecision {
+  ifindex: number;
+  gateway: string | undefined;
+  source: string | undefined;
+  /** Only where the route or a learned path MTU says so; otherwise the MTU of the device holds. */
+  mtu_bytes: number | undefined;
+}
+
+const rtmsgLength = 12;
+const rtnexthopLength = 8;
+
+interface RtmsgFields {
+  family: IpFamily;
+  prefixLength?: number;
+  table?: number;
+  protocol?: number;
+  scope?: number;
+  type?: number;
+  flags?: number;
+}
+
+function routeRequest(messageType: number, messageFlags: number, rtm: RtmsgFields): MessageBuilder {
+  return new MessageBuilder(messageType, messageFlags)
+    .u8(kernelFamily(rtm.family))
+    .u8(rtm.prefixLength ?? 0)
+    .u8(0)
+    .u8(0)
+    .u8(rtm.table ?? 0)
+    .u8(rtm.protocol ?? RouteProtocol.unspecified)
+    .u8(rtm.scope ?? RouteScope.universe)
+    .u8(rtm.type ?? RouteType.unspecified)
+    .u32(rtm.flags ?? 0);
+}
+
+/** RTA_GATEWAY, or RTA_VIA (family, address) where the gateway is of the other family (RFC 5549). */
+function gatewayOf(attributes: Attributes): string | undefined {
+  const gateway = attributes.bytes(RouteAttribute.gateway);
+  if (gateway !== undefined) return formatIp(gateway);
+  const via = attributes.bytes(RouteAttribute.via);
+  return via === undefined ? undefined : formatIp(via.subarray(2));
+}
+
+interface NextHop {
+  ifindex: number | undefined;
+  via: string | undefined;
+  onlink: boolean;
+}
+
+/** The next hops of RTA_MULTIPATH: struct rtnexthop (length, flags, hops, index), each with attributes of its own. */
+function nextHopsOf(bytes: Uint8Array): NextHop[] {
+  const hops: NextHop[] = [];
+  let offset = 0;
+  while (offset < bytes.length) {
+    const header = structOf(bytes.subarray(offset), rtnexthopLength, "rtnexthop");
+    const length = header.u16(0);
+    if (length < rtnexthopLength || length > bytes.length - offset) {
+      throw malformedAnswer(`next hop length ${length} with ${bytes.length - offset} bytes left`);
+    }
+    const attributes = new Attributes(bytes.subarray(offset, offset + length), rtnexthopLength);
+    const onlink = (header.u8(2) & RouteFlag.onlink) !== 0;
+    hops.push({ ifindex: header.i32(4), via: gatewayOf(attributes), onlink });
+    offset += (length + 3) & ~3;
+  }
+  return hops;
+}
+
+/** The unicast routes of the main table one message stands for: one for each next hop. */
+function parseRoutes(message: NetlinkMessage): Route[] {
+  const header = structOf(message.payload, rtmsgLength, "rtmsg");
+  const family = familyOfKernel(header.u8(0));
+  const attributes = new Attributes(message.payload, rtmsgLength);
+  const table = attributes.u32(RouteAttribute.table) ?? header.u8(4);
+  if (family === undefined || table !== RouteTable.main) return [];
+  if (header.u8(7) !== RouteType.unicast) return [];
+  const bytes = attributes.bytes(RouteAttribute.destination) ?? new Uint8Array(bitsOf(family) / 8);
+  const source = attributes.bytes(RouteAttribute.preferredSource);
+  const multipath = attributes.bytes(RouteAttribute.multipath);
+  const single: NextHop = {
+    ifindex: attributes.u32(RouteAttribute.outputInterface),
+    via: gatewayOf(attributes),
+    onlink: (header.u32(8) & RouteFlag.onlink) !== 0,
+  };
+  const hops = multipath === undefined ? [single] : nextHopsOf(multipath);
+  const routes: Route[] = [];
+  for (const { ifindex, via, onlink } of hops) {
+    if (ifindex === undefined) continue;
+    routes.push({
+      family,
+      to: `${formatIp(bytes)}/${header.u8(1)}`,
+      via,
+      ifindex,
+      onlink,
+      metric: attributes.u32(RouteAttribute.priority),
+      source: source === undefined ? undefined : formatIp(source),
+      protocol: header.u8(5),
+    });
+  }
+  return routes;
+}
+
+function dumpRoutes(rtnl: NetlinkSocket, ifindex: number, family: IpFamily): NetlinkMessage[] {
+  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main });
+  request.attributeU32(RouteAttribute.outputInterface, ifindex);
+  const object = (): string => `the routes of link ${ifindex}`;
+  try {
+    return rtnl.dump(request, { subject: "route", verb: "list", object });
+  } catch (error) {
+    // The main table of a family comes into being with its first route.
+    if (hasCode(error, "CULVERT_NOT_FOUND") || hasCode(error, "CULVERT_NOT_SUPPORTED")) return [];
+    throw error;
+  }
+}
+
+/**
+ * The unicast routes of the main table that leave by one device, IPv4 first. A multipath route gives one entry for each
+ * of its next hops on that device. Throws CULVERT_NO_DEVICE if there is no such device.
+ */
+export function listRoutes(rtnl: NetlinkSocket, ifindex: number): Route[] {
+  const messages = [...dumpRoutes(rtnl, ifindex, 4), ...dumpRoutes(rtnl, ifindex, 6)];
+  return messages.flatMap(parseRoutes).filter((route) => route.ifindex === ifindex);
+}
+
+function destinationOf(spec: RouteSpec): IpPrefix {
+  if (spec.to !== "default") return parsePrefix(spec.to);
+  const overIpv6 = spec.via !== undefined && parseIp(spec.via).family === 6;
+  return parsePrefix(overIpv6 ? "::/0" : "0.0.0.0/0");
+}
+
+function addGateway(request: MessageBuilder, gateway: IpAddress, family: IpFamily): void {
+  if (gateway.family === family) {
+    request.attribute(RouteAttribute.gateway, gateway.bytes);
+    return;
+  }
+  const via = new Uint8Array(2 + gateway.bytes.length);
+  new Uint16Array(via.buffer, 0, 1)[0] = kernelFamily(gateway.family);
+  via.set(gateway.bytes, 2);
+  request.attribute(RouteAttribute.via, via);
+}
+
+function changeRoute(
+  rtnl: NetlinkSocket,
+  spec: RouteSpec,
+  verb: "add" | "replace" | "delete",
+): void {
+  const { family, prefixLength, bytes } = destinationOf(spec);
+  const deleting = verb === "delete";
+  const create = NlmFlag.create | (verb === "add" ? NlmFlag.exclusive : NlmFlag.replace);
+  // ip-route(8): a route without a gateway reaches its destinations directly, scope link; IPv6 knows no such scope.
+  const direct = family === 4 && spec.via === undefined;
+  const scope = direct ? RouteScope.link : RouteScope.universe;
+  const rtm: RtmsgFields = {
+    family,
+    prefixLength,
+    table: RouteTable.main,
+    protocol: deleting ? RouteProtocol.unspecified : RouteProtocol.static,
+    scope: deleting ? RouteScope.nowhere : scope,
+    type: deleting ? RouteType.unspecified : RouteType.unicast,
+    flags: spec.onlink === true ? RouteFlag.onlink : 0,
+  };
+  const type = deleting ? Rtm.deleteRoute : Rtm.newRoute;
+  const request = routeRequest(type, deleting ? 0 : create, rtm);
+  request.attribute(RouteAttribute.destination, bytes);
+  request.attributeU32(RouteAttribute.outputInterface, spec.ifindex);
+  if (spec.via !== undefined) addGateway(request, parseIp(spec.via), family);
+  if (spec.metric !== undefined) request.attributeU32(RouteAttribute.priority, spec.metric);
+  if (spec.source !== undefined) {
+    request.attribute(RouteAttribute.preferredSource, parseIp(spec.source).bytes);
+  }
+  const object = (): string => {
+    const gateway = spec.via === undefined ? "" : ` via ${spec.via}`;
+    return `route ${spec.to}${gateway} dev ${describeLink(rtnl, spec.ifindex)}`;
+  };
+  rtnl.change(request, { subject: "route", verb, object });
+}
+
+/** Adds a route to the main table. Throws CULVERT_EXISTS if one with this destination and metric is there. */
+export function addRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
+  changeRoute(rtnl, route, "add");
+}
+
+/** Adds a route or replaces the one with its destination and metric, whatever device that leaves by. */
+export function replaceRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
+  changeRoute(rtnl, route, "replace");
+}
+
+/** Deletes the route that has all that is given. Throws CULVERT_NOT_FOUND if there is none. */
+export function deleteRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
+  changeRoute(rtnl, route, "delete");
+}
+
+/** `ip route get`: the way to `destination`. Throws CULVERT_NO_ROUTE if the kernel would not send there. */
+export function getRoute(rtnl: NetlinkSocket, destination: string): RouteDecision {
+  const { family, bytes } = parseIp(destination);
+  const prefixLength = bitsOf(family);
+  const request = routeRequest(Rtm.getRoute, 0, { family, prefixLength });
+  request.attribute(RouteAttribute.destination, bytes);
+  const object = (): string => `the route to ${destination}`;
+  const { payload } = rtnl.get(request, { subject: "route", verb: "get", object });
+  const type = structOf(payload, rtmsgLength, "rtmsg").u8(7);
+  const attributes = new Attributes(payload, rtmsgLength);
+  const ifindex = attributes.u32(RouteAttribute.outputInterface);
+  if (type > RouteType.multicast || ifindex === undefined) {
+    throw new CulvertError("CULVERT_NO_ROUTE", `cannot get ${object()}: a route refuses it`, {
+      hint: "an unreachable, prohibit or blackhole route covers it: see `ip route show table all`",
+    });
+  }
+  const source = attributes.bytes(RouteAttribute.preferredSource);
+  return {
+    ifindex,
+    gateway: gatewayOf(attributes),
+    source: source === undefined ? undefined : formatIp(source),
+    mtu_bytes: attributes.nested(RouteAttribute.metrics)?.u32(RouteMetric.mtu),
+  };
+}

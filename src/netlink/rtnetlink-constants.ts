@@ -1,0 +1,109 @@
+// Numbers of the rtnetlink interface: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h,
+// linux/neighbour.h. Only what this folder uses; names are the kernel's, grouped by what they belong to.
+
+/** Message types every netlink family shares. */
+export const Nlmsg = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
+
+/** nlmsghdr.nlmsg_flags. `replace` to `append` hold for NEW requests, `dump` for GET, `capped` on for acks. */
+export const NlmFlag = {
+  request: 0x1,
+  ack: 0x4,
+  dumpInterrupted: 0x10,
+  replace: 0x100,
+  exclusive: 0x200,
+  create: 0x400,
+  dump: 0x300,
+  ackCapped: 0x100,
+  ackAttributes: 0x200,
+} as const;
+
+/** Attributes of an extended acknowledgement. */
+export const NlmsgErrAttribute = { text: 1 } as const;
+
+export const Rtm = {
+  newLink: 16,
+  deleteLink: 17,
+  getLink: 18,
+  newAddress: 20,
+  deleteAddress: 21,
+  getAddress: 22,
+  newRoute: 24,
+  deleteRoute: 25,
+  getRoute: 26,
+  newNeighbour: 28,
+  deleteNeighbour: 29,
+  getNeighbour: 30,
+} as const;
+
+export const AddressFamily = { unspecified: 0, inet: 2, inet6: 10 } as const;
+
+export const IffFlag = { up: 0x1, loopback: 0x8 } as const;
+
+export const LinkAttribute = {
+  address: 1,
+  name: 3,
+  mtu: 4,
+  master: 10,
+  linkInfo: 18,
+  extendedMask: 29,
+  alternativeName: 53,
+} as const;
+export const LinkInfoAttribute = { kind: 1, data: 2 } as const;
+/** IFLA_EXT_MASK: leave the statistics out of the answer. */
+export const skipStatistics = 1 << 3;
+
+export const VxlanAttribute = {
+  id: 1,
+  link: 3,
+  local: 4,
+  port: 15,
+  group6: 16,
+  local6: 17,
+  collectMetadata: 25,
+} as const;
+
+export const IfaAttribute = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
+export const IfaFlag = {
+  temporary: 0x01,
+  noDad: 0x02,
+  dadFailed: 0x08,
+  deprecated: 0x20,
+  tentative: 0x40,
+  permanent: 0x80,
+} as const;
+
+export const RouteAttribute = {
+  destination: 1,
+  outputInterface: 4,
+  gateway: 5,
+  priority: 6,
+  preferredSource: 7,
+  metrics: 8,
+  multipath: 9,
+  table: 15,
+  via: 18,
+} as const;
+export const RouteMetric = { mtu: 2 } as const;
+export const RouteTable = { main: 254 } as const;
+export const RouteProtocol = { unspecified: 0, static: 4 } as const;
+export const RouteScope = { universe: 0, link: 253, host: 254, nowhere: 255 } as const;
+/** rtmsg.rtm_type. The types up to `multicast` deliver packets, those after it refuse them. */
+export const RouteType = { unspecified: 0, unicast: 1, local: 2, multicast: 5 } as const;
+export const RouteFlag = { onlink: 4 } as const;
+
+export const NeighbourAttribute = {
+  destination: 1,
+  linkLayerAddress: 2,
+  interfaceIndex: 8,
+} as const;
+export const NeighbourState = {
+  none: 0x00,
+  incomplete: 0x01,
+  reachable: 0x02,
+  stale: 0x04,
+  delay: 0x08,
+  probe: 0x10,
+  failed: 0x20,
+  noArp: 0x40,
+  permanent: 0x80,
+} as const;
