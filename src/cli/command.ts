@@ -1,0 +1,83 @@
+// What the command files share: the options of every command that talks to a daemon, and how one is built.
+
+import { Command } from "commander";
+import { suggest } from "../config/suggest.js";
+import { type ControlClient, createControlClient } from "../control/client.js";
+import { DEFAULT_SOCKET_PATH } from "../control/paths.js";
+import { usageError } from "./usage-error.js";
+
+export interface DaemonOptions {
+  socket: string;
+  json?: true;
+}
+
+/** Adds --socket and --json; they may also stand before the command's name. */
+export function withDaemonOptions(command: Command): Command {
+  return command
+    .option("--socket <path>", `control socket of the daemon (default: ${DEFAULT_SOCKET_PATH})`)
+    .option("-j, --json", "print JSON");
+}
+
+/** The options of `command`, wherever on the line they stood. */
+export function daemonOptions<Extra extends object = object>(
+  command: Command,
+): DaemonOptions & Extra {
+  return { socket: DEFAULT_SOCKET_PATH, ...command.optsWithGlobals<Extra>() };
+}
+
+/** A client for the daemon that the command line names. */
+export function daemonClient(options: DaemonOptions): ControlClient {
+  return createControlClient({ socketPath: options.socket });
+}
+
+export interface OperationSpec {
+  readonly name: string;
+  readonly alias?: string;
+  readonly summary: string;
+  /** iproute2-style words, as the help shows them. */
+  readonly words: string;
+  readonly run: (words: string[], command: Command) => Promise<void>;
+  /** Adds options of its own. */
+  readonly extend?: (command: Command) => void;
+}
+
+/**
+ * A command with operations in iproute2's manner (`culvert fdb show dev vxlan100`); without an operation it does the
+ * first one, as `bridge fdb` does.
+ */
+export function operationsCommand(
+  name: string,
+  summary: string,
+  operations: readonly OperationSpec[],
+  examples: string,
+): Command {
+  const command = withDaemonOptions(new Command(name).description(summary))
+    .usage("[operation] [words...] [options]")
+    .configureHelp({ subcommandTerm: (child) => child.name() })
+    .addHelpText("after", examples)
+    .allowExcessArguments()
+    .action(async (_options, self: Command) => {
+      const [typed] = self.args;
+      if (typed === undefined) return operations[0].run([], self);
+      const names = operations.flatMap((operation) =>
+        [operation.name, operation.alias ?? []].flat(),
+      );
+      const meant = suggest(typed, names);
+      throw usageError(
+        `${name}: unknown operation "${typed}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+        `operations: ${operations.map((operation) => operation.name).join(", ")}`,
+      );
+    });
+  for (const operation of operations) {
+    const child = withDaemonOptions(new Command(operation.name))
+      .description(operation.summary)
+      .usage(`${operation.words} [options]`)
+      .argument("[words...]", operation.words === "" ? "none" : operation.words)
+      .action((words: string[], _options, self: Command) => operation.run(words, self))
+      .addHelpText("after", examples);
+    if (operation.alias !== undefined) child.alias(operation.alias);
+    operation.extend?.(child);
+    command.addCommand(child);
+  }
+  return command;
+}

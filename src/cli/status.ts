@@ -1,0 +1,91 @@
+// `culvert status`: the daemon, the offloads in force, its tunnels and their remotes.
+
+import { Command } from "commander";
+import type { RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
+import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
+import { type CliIo, writeJson } from "./io.js";
+import { formatTable } from "./table.js";
+import { formatBytes, formatCount, formatDuration } from "./units.js";
+
+const EXAMPLES = `
+Examples:
+  culvert status
+  culvert status -j | jq '.tunnels[].remotes[] | select(.last_seen_s_ago == null)'`;
+
+/** The `status` command. */
+export function statusCommand(io: CliIo): Command {
+  return withDaemonOptions(new Command("status"))
+    .description("show tunnels, devices, remotes and the offloads in force")
+    .addHelpText("after", EXAMPLES)
+    .action(async (_options, command: Command) => {
+      const options = daemonOptions(command);
+      const report = await daemonClient(options).status();
+      if (options.json) writeJson(io, report);
+      else io.out(formatStatus(report));
+    });
+}
+
+/** The report as text; ends in a newline. */
+export function formatStatus(report: StatusReport): string {
+  const head =
+    `culvert ${report.version}, pid ${report.pid}, up ${formatDuration(report.uptime_s)}, ` +
+    `${report.workers} ${report.workers === 1 ? "worker" : "workers"}\n`;
+  const tunnels =
+    report.tunnels.length === 0 ? ["\nno tunnels\n"] : report.tunnels.map(formatTunnel);
+  return head + formatOffloads(report) + tunnels.join("");
+}
+
+/** `offloads: tso4 uso` on one line, then one line for each feature that is off, with its reason. */
+function formatOffloads(report: StatusReport): string {
+  const all = Object.entries(report.offloads);
+  const on = all.filter(([, state]) => state.enabled).map(([name]) => name);
+  const off = all.filter(([, state]) => !state.enabled);
+  const rows = off.map(([name, state]) => [`${name} off`, state.reason ?? "no reason given"]);
+  return `offloads: ${on.length === 0 ? "none" : on.join(" ")}\n${formatTable(rows, ["left", "left"], 2)}`;
+}
+
+function formatTunnel(tunnel: TunnelStatus): string {
+  const words = [`${tunnel.name}:`, tunnel.type];
+  if (tunnel.vni !== undefined) words.push("vni", String(tunnel.vni));
+  words.push("local", tunnel.local);
+  if (tunnel.port !== undefined) words.push("port", String(tunnel.port));
+  words.push("mtu", String(tunnel.mtu_bytes));
+  if (tunnel.mac !== undefined) words.push("mac", tunnel.mac);
+  words.push(tunnel.up ? "UP" : "DOWN");
+  const addresses = tunnel.addresses.length === 0 ? "none" : tunnel.addresses.join(" ");
+  return (
+    `\n${words.join(" ")}\n  addresses ${addresses}\n` +
+    `  entries   fdb ${tunnel.fdb_entries}, neigh ${tunnel.neigh_entries}, routes ${tunnel.route_entries}\n` +
+    formatRemotes(tunnel.remotes)
+  );
+}
+
+function formatRemotes(remotes: readonly RemoteStatus[]): string {
+  if (remotes.length === 0) return "  no remotes\n";
+  const rows = remotes.map((remote) => [
+    remoteName(remote),
+    remote.last_seen_s_ago === null ? "never" : `${formatDuration(remote.last_seen_s_ago)} ago`,
+    formatCount(remote.egress.packets),
+    formatBytes(remote.egress.bytes),
+    formatCount(remote.ingress.packets),
+    formatBytes(remote.ingress.bytes),
+    remote.flags.join(","),
+  ]);
+  const titles = ["remote", "last seen", "egress pkts", "bytes", "ingress pkts", "bytes", "flags"];
+  return formatTable(
+    [titles, ...rows],
+    ["left", "left", "right", "right", "right", "right", "left"],
+    2,
+  );
+}
+
+/** `10.57.4.21`, `10.57.4.21:8472`, `[fd00::2]:8472 vni 7`: port and VNI only where the daemon reports them. */
+export function remoteName(remote: {
+  address: string;
+  port?: number | undefined;
+  vni?: number | undefined;
+}): string {
+  const { address, port, vni } = remote;
+  const host = address.includes(":") && port !== undefined ? `[${address}]` : address;
+  return `${host}${port === undefined ? "" : `:${port}`}${vni === undefined ? "" : ` vni ${vni}`}`;
+}

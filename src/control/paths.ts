@@ -1,0 +1,28 @@
+// Where each method of ControlTarget lives under the control socket: the one list that server and client share.
+// Must not import zod: the client loads it in commands that have to start fast.
+
+import type { ControlTarget } from "./target.js";
+
+export type Operation = keyof ControlTarget;
+
+export interface Endpoint {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+}
+
+/** GET takes its argument from the query string, POST from a JSON body. */
+export const ENDPOINTS: Readonly<Record<Operation, Endpoint>> = {
+  status: { method: "GET", path: "/v1/status" },
+  counters: { method: "GET", path: "/v1/counters" },
+  fdbShow: { method: "GET", path: "/v1/fdb" },
+  fdbChange: { method: "POST", path: "/v1/fdb" },
+  fdbFlush: { method: "POST", path: "/v1/fdb/flush" },
+  neighShow: { method: "GET", path: "/v1/neigh" },
+  neighChange: { method: "POST", path: "/v1/neigh" },
+  neighFlush: { method: "POST", path: "/v1/neigh/flush" },
+  routeShow: { method: "GET", path: "/v1/route" },
+  routeGet: { method: "GET", path: "/v1/route/get" },
+};
+
+/** Default of `control.socket` in the config and of `--socket` on the command line. */
+export const DEFAULT_SOCKET_PATH = "/run/culvert/culvert.sock";

@@ -1,0 +1,230 @@
+// What the daemon offers to the control socket: the interface that the server calls and the client mirrors, and the
+// shapes that cross the socket. Types only, so that a command loads nothing to know them. Field names are the JSON
+// names; units stand last. Addresses are text here ("10.57.4.21", "02:00:00:00:00:0b"), never on the data path.
+
+/** Packets and bytes of one direction since the daemon started; bytes are inner (overlay) bytes. */
+export interface Traffic {
+  packets: number;
+  bytes: number;
+}
+
+/** One offload or kernel feature: whether it is in force and, when it is not, why. */
+export interface OffloadState {
+  enabled: boolean;
+  /** "turned off in the config", "EINVAL from the self-test" ...; absent when there is nothing to say. */
+  reason?: string | undefined;
+}
+
+/** A peer that a tunnel sends to or has heard from. */
+export interface RemoteStatus {
+  address: string;
+  port?: number | undefined;
+  vni?: number | undefined;
+  /** Seconds since its last valid packet; null when it was never heard. */
+  last_seen_s_ago: number | null;
+  /** Short words: "flood", "learned", "no-gso" ... */
+  flags: string[];
+  egress: Traffic;
+  ingress: Traffic;
+}
+
+export interface TunnelStatus {
+  name: string;
+  type: "vxlan" | "ipip";
+  vni?: number | undefined;
+  local: string;
+  port?: number | undefined;
+  mtu_bytes: number;
+  mac?: string | undefined;
+  up: boolean;
+  /** With prefix length: "192.168.10.1/24". */
+  addresses: string[];
+  remotes: RemoteStatus[];
+  fdb_entries: number;
+  neigh_entries: number;
+  route_entries: number;
+}
+
+export interface StatusReport {
+  version: string;
+  pid: number;
+  uptime_s: number;
+  workers: number;
+  /** By feature: tso4, tso6, uso, udp_segment, udp_gro ... */
+  offloads: Record<string, OffloadState>;
+  tunnels: TunnelStatus[];
+}
+
+/** One drop reason with its one-sentence meaning; reasons that never happened are listed with count 0. */
+export interface DropCount {
+  direction: "egress" | "ingress";
+  reason: string;
+  meaning: string;
+  count: number;
+}
+
+/** Something worth a count that dropped nothing: a MAC learned, an ARP reply, an entry that found no room. */
+export interface EventCount {
+  event: string;
+  meaning: string;
+  count: number;
+}
+
+/** Traffic with one peer of a tunnel. */
+export interface PeerCounters {
+  address: string;
+  port?: number | undefined;
+  vni?: number | undefined;
+  egress: Traffic;
+  ingress: Traffic;
+}
+
+export interface TunnelCounters {
+  name: string;
+  egress: Traffic;
+  ingress: Traffic;
+  drops: DropCount[];
+  events: EventCount[];
+  peers: PeerCounters[];
+}
+
+export interface CountersReport {
+  tunnels: TunnelCounters[];
+  /** Drops that belong to no tunnel, such as an unknown VNI. */
+  drops: DropCount[];
+}
+
+/** Entries that match every given field; no field given: all entries. */
+export interface FdbQuery {
+  dev?: string | undefined;
+  mac?: string | undefined;
+  dst?: string | undefined;
+}
+
+export interface FdbEntry {
+  dev: string;
+  mac: string;
+  dst: string;
+  /** Only when it differs from the tunnel's own port. */
+  port?: number | undefined;
+  /** Only when it differs from the tunnel's own VNI. */
+  vni?: number | undefined;
+  /** "permanent" never ages (config, command line); "dynamic" was learned. */
+  state: "permanent" | "dynamic";
+  /** Seconds since the entry last carried a frame. */
+  used_s: number;
+  /** Seconds since the entry last changed or was confirmed. */
+  updated_s: number;
+}
+
+/** Words and meaning of `bridge fdb OP MAC dev DEV dst DST [port PORT] [vni VNI]`, bridge(8). */
+export interface FdbChange {
+  op: "add" | "append" | "replace" | "del";
+  dev: string;
+  mac: string;
+  dst?: string | undefined;
+  port?: number | undefined;
+  vni?: number | undefined;
+}
+
+export interface FdbFlush {
+  dev: string;
+  mac?: string | undefined;
+  dst?: string | undefined;
+  /** true: permanent entries only; false: learned entries only; absent: both. */
+  permanent?: boolean | undefined;
+}
+
+export interface NeighQuery {
+  dev?: string | undefined;
+  ip?: string | undefined;
+}
+
+export interface NeighEntry {
+  dev: string;
+  ip: string;
+  /** Absent while it is not resolved. */
+  mac?: string | undefined;
+  /** NUD state as ip-neighbour(8) prints it. */
+  state: "PERMANENT" | "REACHABLE" | "STALE" | "FAILED" | "INCOMPLETE" | "NOARP";
+}
+
+/** Words and meaning of `ip neigh OP IP [lladdr MAC] dev DEV`, ip-neighbour(8). */
+export interface NeighChange {
+  op: "add" | "replace" | "del";
+  dev: string;
+  ip: string;
+  /** Needed by add and replace. */
+  mac?: string | undefined;
+}
+
+export interface NeighFlush {
+  dev: string;
+  ip?: string | undefined;
+  /** true: permanent entries only; false: the others only; absent: both. */
+  permanent?: boolean | undefined;
+}
+
+export interface RouteQuery {
+  dev?: string | undefined;
+}
+
+export interface RouteEntry {
+  dev: string;
+  /** Prefix: "192.168.11.0/24". */
+  to: string;
+  /** Next hop; absent for a destination on the link. */
+  via?: string | undefined;
+  /** Where the entry comes from: "config", "kernel" ... */
+  source: string;
+}
+
+export interface RouteGet {
+  to: string;
+  dev?: string | undefined;
+}
+
+export interface RouteDecision {
+  to: string;
+  dev: string;
+  /** The longest matching prefix. */
+  match: string;
+  /** Outer destination: the next hop, or the inner destination when the route has none. */
+  outer: string;
+  /** One sentence on why. */
+  why: string;
+}
+
+export interface FlushResult {
+  removed: number;
+}
+
+/**
+ * Implemented by the daemon. Every method returns at once (tables are in memory) and throws CulvertError for what
+ * it refuses: an unknown device, an entry that exists, a full table. The arguments have passed validation: MACs are
+ * lower case, addresses parse, numbers are in range; whether they make sense together is for the target to say.
+ */
+export interface ControlTarget {
+  status(): StatusReport;
+  counters(): CountersReport;
+  fdbShow(query: FdbQuery): FdbEntry[];
+  fdbChange(change: FdbChange): void;
+  fdbFlush(query: FdbFlush): FlushResult;
+  neighShow(query: NeighQuery): NeighEntry[];
+  neighChange(change: NeighChange): void;
+  neighFlush(query: NeighFlush): FlushResult;
+  routeShow(query: RouteQuery): RouteEntry[];
+  routeGet(query: RouteGet): RouteDecision;
+}
+
+/** What the server needs of a log; a pino logger has this shape. */
+export interface ControlLog {
+  debug(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Body of every answer with status 4xx or 5xx. */
+export interface ErrorBody {
+  error: { code: string; message: string; hint?: string | undefined };
+}
