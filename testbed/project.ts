@@ -1,0 +1,26 @@
+// Where the project lies, seen from testbed/ (tests load it from source) as well as from build/testbed/.
+
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { TestbedError } from "./error.js";
+
+function findRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json"))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new TestbedError("no package.json above the testbed");
+    folder = parent;
+  }
+  return folder;
+}
+
+/** The folder with package.json. */
+export const projectRoot = findRoot();
+
+/** The built `culvert` program. Throws TestbedError when it was not built. */
+export function culvertEntry(): string {
+  const entry = join(projectRoot, "dist", "main.js");
+  if (!existsSync(entry)) throw new TestbedError(`${entry} is missing`, "build it: npm run build");
+  return entry;
+}
