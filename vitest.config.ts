@@ -13,7 +13,12 @@ const suite = (name: string, include: string[], timeout_ms: number, serial: bool
 export default defineConfig({
   test: {
     projects: [
-      suite("unit", ["test/unit/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"], 10_000, false),
+      suite(
+        "unit",
+        ["test/unit/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"],
+        10_000,
+        false,
+      ),
       suite("native", ["test/native/**/*.test.ts"], 60_000, true),
       suite("netns", ["test/netns/**/*.test.ts"], 120_000, true),
       suite("interop", ["test/interop/**/*.test.ts"], 120_000, true),

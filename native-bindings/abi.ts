@@ -124,6 +124,8 @@ export const SOCKET_REUSE_PORT = 1;
 export const SOCKET_GRO = 2;
 /** a filter discards whatever arrives */
 export const SOCKET_SEND_ONLY = 4;
+/** SO_NO_CHECK: outer UDP checksum zero; rules out UDP_SEGMENT */
+export const SOCKET_NO_CHECKSUM = 8;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
 export const MAX_UDP_SEGMENTS = 64;

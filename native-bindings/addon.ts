@@ -64,6 +64,7 @@ export interface Native {
   udpProbe(option: number): number;
   socketShare(fd: number): number;
   socketPort(fd: number): number;
+  socketSetTtl(fd: number, family: number, ttl: number): number;
 
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;

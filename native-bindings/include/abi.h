@@ -107,6 +107,7 @@ constexpr int32_t OFFLOAD_USO6 = 64;
 constexpr int32_t SOCKET_REUSE_PORT = 1;
 constexpr int32_t SOCKET_GRO = 2;         // UDP_GRO
 constexpr int32_t SOCKET_SEND_ONLY = 4;   // a filter discards whatever arrives
+constexpr int32_t SOCKET_NO_CHECKSUM = 8; // SO_NO_CHECK: outer UDP checksum zero; rules out UDP_SEGMENT
 constexpr int32_t MAX_SOCKETS = 64;       // in one pool of sending sockets
 // UDP_MAX_SEGMENTS was 64 before Linux 6.9 (linux/udp.h).
 constexpr int32_t MAX_UDP_SEGMENTS = 64;

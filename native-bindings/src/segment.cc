@@ -71,7 +71,7 @@ void writeSegmentHeader(const Segmenter& s, uint32_t index, uint8_t* out) {
     if (!last) flags &= static_cast<uint8_t>(~(TCP_FIN | TCP_PSH));
     if (index > 0) flags &= static_cast<uint8_t>(~TCP_CWR);  // [RFC 3168 § 6.1.2]: once
     l4[13] = flags;
-    sum += load32(l4 + 4) + load16(l4 + 12);
+    sum += static_cast<uint64_t>(load32(l4 + 4)) + load16(l4 + 12);
     store16(l4 + 16, static_cast<uint16_t>(~fold(sum)));
   } else {
     storeBig16(l4 + 4, static_cast<uint16_t>(l4Bytes));

@@ -68,6 +68,7 @@ int configure(int fd, bool v6, const char* device, int32_t flags, int32_t buffer
   if (device[0] != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, std::strlen(device) + 1) < 0) return -1;
   if ((flags & SOCKET_REUSE_PORT) != 0 && setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) return -1;
   if ((flags & SOCKET_SEND_ONLY) != 0 && discardInput(fd) < 0) return -1;
+  if ((flags & SOCKET_NO_CHECKSUM) != 0 && setInteger(fd, SOL_SOCKET, SO_NO_CHECK, 1) < 0) return -1;
   if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1) < 0) return -1;
   // DF stays off, as with the kernel's vxlan ("df unset"); the route's MTU is used, not a learned path MTU.
   const int discover = v6 ? static_cast<int>(IPV6_PMTUDISC_DONT) : static_cast<int>(IP_PMTUDISC_DONT);
@@ -122,6 +123,17 @@ napi_value rawOpen(napi_env env, napi_callback_info info) {
   return integerResult(env, fd);
 }
 
+// socketSetTtl(fd, family, ttl): outer TTL or hop limit of what the socket sends, 0 = the route's; 0 or -errno
+napi_value socketSetTtl(napi_env env, napi_callback_info info) {
+  Arguments<3> args(env, info);
+  const int32_t fd = args.integer(0), family = args.integer(1), ttl = args.integer(2);
+  if (!args.ok || ttl < 0 || ttl > 255) return integerResult(env, -EINVAL);
+  const int value = ttl == 0 ? -1 : ttl;  // -1: the default (ip(7), ipv6(7))
+  const int result = family == 6 ? setInteger(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value)
+                                 : setInteger(fd, IPPROTO_IP, IP_TTL, value);
+  return result < 0 ? errnoResult(env) : integerResult(env, 0);
+}
+
 // udpProbe(option): 0 when the kernel knows it, else -errno. option: 0 UDP_SEGMENT, 1 UDP_GRO
 napi_value udpProbe(napi_env env, napi_callback_info info) {
   Arguments<1> args(env, info);
@@ -159,7 +171,7 @@ napi_value socketPort(napi_env env, napi_callback_info info) {
 napi_status registerSocket(napi_env env, napi_value exports) {
   static const Export functions[] = {
       {"udpOpen", udpOpen},         {"rawOpen", rawOpen},       {"udpProbe", udpProbe},
-      {"socketShare", socketShare}, {"socketPort", socketPort},
+      {"socketShare", socketShare}, {"socketPort", socketPort}, {"socketSetTtl", socketSetTtl},
   };
   return registerFunctions(env, exports, functions);
 }
