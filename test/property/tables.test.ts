@@ -1,0 +1,229 @@
+// Each table against a plain Map: any sequence of operations leaves both with the same entries and the same answers.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  FDB_ADDED,
+  FDB_FULL,
+  FDB_LEARNED,
+  FDB_MOVED,
+  FDB_REFRESHED,
+  FDB_STATIC,
+  FDB_STATIC_CONFLICT,
+  Fdb,
+} from "../../src/fdb/fdb.js";
+import { FloodList } from "../../src/fdb/flood-list.js";
+import { Neigh } from "../../src/neigh/neigh.js";
+import { REMOTE_TABLE_FULL, RemoteTable } from "../../src/remotes/remote-table.js";
+import { type RouteEntry, RouteTable } from "../../src/routes/route-table.js";
+import {
+  TABLE_EXISTS,
+  TABLE_FULL,
+  TABLE_NOT_FOUND,
+  TABLE_OK,
+} from "../../src/shared-memory/table-result.js";
+
+const LIMIT = 24;
+const RUNS = { numRuns: 60 };
+
+/** Sequences of some hundred operations over few keys, so that keys meet again and the limit is reached. */
+function operations<const Op extends string>(...ops: Op[]) {
+  const operation = fc.record({
+    op: fc.constantFrom(...ops),
+    key: fc.nat({ max: 39 }),
+    value: fc.nat({ max: 5 }),
+  });
+  return fc.array(operation, { minLength: 100, maxLength: 400, size: "max" });
+}
+
+/** Words with all bits in play for a small key number. */
+const spread = (key: number) => Math.imul(key + 1, 0x9e3779b1) >>> 0;
+
+/** What `add` (or `replace`, with `overwrite`) has to answer for a table that holds what the map holds. */
+function putResult<K>(map: Map<K, unknown>, key: K, overwrite: boolean): number {
+  if (map.has(key)) return overwrite ? TABLE_OK : TABLE_EXISTS;
+  return map.size >= LIMIT ? TABLE_FULL : TABLE_OK;
+}
+
+interface Modelled {
+  remote: number;
+  flags: number;
+  updated_s: number;
+}
+
+class FdbModel {
+  readonly map = new Map<number, Modelled>();
+
+  learn(lo: number, remote: number, now_s: number): number {
+    const known = this.map.get(lo);
+    if (known === undefined && this.map.size >= LIMIT) return FDB_FULL;
+    if (known?.remote === remote) {
+      known.updated_s = now_s;
+      return FDB_REFRESHED;
+    }
+    if (known !== undefined && known.flags === FDB_STATIC) return FDB_STATIC_CONFLICT;
+    this.map.set(lo, { remote, flags: FDB_LEARNED, updated_s: now_s });
+    return known === undefined ? FDB_ADDED : FDB_MOVED;
+  }
+
+  put(lo: number, entry: Modelled, overwrite: boolean): number {
+    const result = putResult(this.map, lo, overwrite);
+    if (result === TABLE_OK) this.map.set(lo, entry);
+    return result;
+  }
+
+  removeWhere(matches: (entry: Modelled) => boolean): number {
+    const gone = [...this.map].filter(([, entry]) => matches(entry));
+    for (const [lo] of gone) this.map.delete(lo);
+    return gone.length;
+  }
+}
+
+describe("tables against a Map", () => {
+  it("Fdb", () => {
+    const ops = operations("learn", "learn", "add", "replace", "del", "age", "flush");
+    const check = fc.property(ops, (sequence) => {
+      const fdb = Fdb.create(LIMIT);
+      const model = new FdbModel();
+      sequence.forEach(({ op, key, value }, now_s) => {
+        const lo = spread(key);
+        const entry = { remote: value, flags: FDB_STATIC, updated_s: now_s };
+        if (op === "learn") {
+          expect(fdb.learn(key, lo, value, now_s)).toBe(model.learn(lo, value, now_s));
+        } else if (op === "del") {
+          const found = model.map.delete(lo);
+          expect(fdb.del(key, lo)).toBe(found ? TABLE_OK : TABLE_NOT_FOUND);
+        } else if (op === "age") {
+          const old = (e: Modelled) => e.flags !== FDB_STATIC && now_s - e.updated_s >= 30;
+          expect(fdb.age(now_s, 30)).toBe(model.removeWhere(old));
+        } else if (op === "flush") {
+          const gone = model.removeWhere((e) => e.remote === value);
+          expect(fdb.flush({ remotes: new Set([value]) })).toBe(gone);
+        } else {
+          const expected = model.put(lo, entry, op === "replace");
+          expect(fdb[op](key, lo, value, FDB_STATIC, now_s)).toBe(expected);
+        }
+        expect(fdb.lookup(key, lo)).toBe(model.map.get(lo)?.remote ?? -1);
+        expect(fdb.count).toBe(model.map.size);
+      });
+      const listed = fdb.list().map(({ hi: _, lo, ...entry }) => [lo, entry] as const);
+      expect(new Map(listed)).toEqual(model.map);
+    });
+    fc.assert(check, RUNS);
+  });
+
+  it("FloodList", () => {
+    const check = fc.property(operations("append", "remove"), (sequence) => {
+      const list = FloodList.create();
+      const model = new Set<number>();
+      for (const { op, key } of sequence) {
+        const had = model.has(key);
+        if (op === "append") {
+          expect(list.append(key)).toBe(had ? TABLE_EXISTS : TABLE_OK);
+          model.add(key);
+        } else {
+          expect(list.remove(key)).toBe(had ? TABLE_OK : TABLE_NOT_FOUND);
+          model.delete(key);
+        }
+      }
+      expect(list.list()).toEqual([...model]);
+    });
+    fc.assert(check, RUNS);
+  });
+
+  it("Neigh", () => {
+    const check = fc.property(operations("add", "replace", "del"), (sequence) => {
+      const neigh = Neigh.create(LIMIT);
+      const model = new Map<number, number>();
+      const out = new Int32Array(3);
+      for (const { op, key, value } of sequence) {
+        const address = [spread(key), 0, key % 3, spread(key + 1)] as const;
+        if (op === "del") {
+          expect(neigh.del(address)).toBe(model.delete(key) ? TABLE_OK : TABLE_NOT_FOUND);
+        } else {
+          const result = putResult(model, key, op === "replace");
+          expect(neigh[op]({ address, hi: value, lo: spread(value), flags: 1 })).toBe(result);
+          if (result === TABLE_OK) model.set(key, value);
+        }
+        expect(neigh.lookup(...address, out)).toBe(model.has(key));
+        if (model.has(key))
+          expect([out[0], out[1] >>> 0]).toEqual([model.get(key), spread(out[0])]);
+      }
+      expect(neigh.list()).toHaveLength(model.size);
+    });
+    fc.assert(check, RUNS);
+  });
+
+  it("RouteTable", () => {
+    const mask = (length: number) => (length === 0 ? 0 : (-1 << (32 - length)) >>> 0);
+    const check = fc.property(operations("add", "replace", "del"), (sequence) => {
+      const table = RouteTable.create(LIMIT);
+      const model = new Map<string, RouteEntry>();
+      const out = new Int32Array(2);
+      for (const { op, key, value } of sequence) {
+        const prefixLength = (key * 7) % 33;
+        // Few distinct addresses: prefixes nest.
+        const destination = spread(value);
+        const prefix = (destination & mask(prefixLength)) >>> 0;
+        const name = `${prefix}/${prefixLength}`;
+        if (op === "del") {
+          const result = model.delete(name) ? TABLE_OK : TABLE_NOT_FOUND;
+          expect(table.del(prefix, prefixLength)).toBe(result);
+        } else {
+          const entry = { prefix, prefixLength, gateway: spread(key), remote: key };
+          const result = putResult(model, name, op === "replace");
+          expect(table[op](entry)).toBe(result);
+          if (result === TABLE_OK) model.set(name, entry);
+        }
+        const covering = [...model.values()]
+          .filter((e) => (destination & mask(e.prefixLength)) >>> 0 === e.prefix)
+          .sort((a, b) => b.prefixLength - a.prefixLength)
+          .at(0);
+        expect(table.lookup(destination, out)).toBe(covering?.prefixLength ?? -1);
+        if (covering) expect([out[0] >>> 0, out[1]]).toEqual([covering.gateway, covering.remote]);
+      }
+      expect(table.list()).toHaveLength(model.size);
+    });
+    fc.assert(check, RUNS);
+  });
+
+  it("RemoteTable", () => {
+    const PORT = 4789;
+    const ops = operations("acquire", "acquire", "release");
+    const check = fc.property(ops, (sequence) => {
+      const table = RemoteTable.create({ maxRemotes: LIMIT, maxTunnels: 1 });
+      table.defineTunnel(0, PORT, 0);
+      /** Configured users by (address, port offset). */
+      const users = new Map<string, { row: number; references: number }>();
+      const rows = () => {
+        const names = [...users.keys()].flatMap((name) => [name, `${name.split("+")[0]}+0`]);
+        return new Set(names);
+      };
+      for (const { op, key, value } of sequence) {
+        const offset = value % 3;
+        const name = `${key % 16}+${offset}`;
+        const known = users.get(name);
+        if (op === "release" && known !== undefined) {
+          table.release(known.row);
+          known.references--;
+          if (known.references === 0) users.delete(name);
+        } else if (op === "acquire") {
+          const row = table.acquire(0, 0, 0, 0xffff, key % 16, PORT + offset, 0, 1);
+          const wanted = new Set([...rows(), name, `${key % 16}+0`]).size;
+          if (wanted > LIMIT) {
+            expect(row).toBe(REMOTE_TABLE_FULL);
+          } else {
+            if (known !== undefined) expect(row).toBe(known.row);
+            users.set(name, { row, references: (known?.references ?? 0) + 1 });
+          }
+        }
+        expect(table.count).toBe(rows().size);
+        for (const [user, { row }] of users) {
+          const [address, port] = user.split("+").map(Number);
+          expect(table.find(0, 0, 0, 0xffff, address, PORT + port, 0)).toBe(row);
+          expect(table.findSender(0, 0, 0, 0xffff, address)).toBeGreaterThanOrEqual(0);
+        }
+      }
+    });
+    fc.assert(check, { numRuns: 15 });
+  });
+});
