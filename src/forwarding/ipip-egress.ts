@@ -1,0 +1,186 @@
+// IPIP egress: device -> underlay [RFC 2003]. Per packet, once per superpacket:
+//   1. inner IPv4, whole, TTL not used up
+//   2. outer destination: the tunnel's remote, or the next hop of the longest matching route, or (a route without
+//      next hop) the inner destination, as the kernel's one-to-many ipip does
+//   3. too big for the underlay: answered when the sender said "don't fragment"
+//   4. outer header into the headroom; length, identification and checksum are the kernel's (raw(7), IP_HDRINCL)
+// DF of the outer header is that of the inner one [RFC 2003 § 3.1]: a packet that may be fragmented inside the tunnel
+// is better off than one that vanishes there.
+
+import {
+  FRAME_GSO_SIZE,
+  FRAME_GSO_TYPE,
+  FRAME_L3,
+  FRAME_L4,
+  FRAME_LENGTH,
+  FRAME_OFFSET,
+  FRAME_PAYLOAD,
+  FRAME_WORDS,
+  GSO_NONE,
+} from "#abi";
+import type { EgressBatch } from "../packet/egress-batch.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import {
+  ROUTE_RESULT_GATEWAY,
+  ROUTE_RESULT_REMOTE,
+  ROUTE_RESULT_WORDS,
+} from "../routes/route-table.js";
+import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
+import { DropReasons } from "../telemetry/drop-reasons.js";
+import type { UnderlaySender } from "../underlay/underlay.js";
+import { emitFragmentationNeeded } from "../wire/icmp.js";
+import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
+import {
+  IPV4_HEADER_BYTES,
+  ipv4Destination,
+  ipv4DontFragment,
+  ipv4Tos,
+  ipv4Ttl,
+  writeIpv4Header,
+} from "../wire/ipv4.js";
+import {
+  LOCATE_COLUMNS,
+  LOCATE_L3,
+  LOCATE_L4,
+  LOCATE_PAYLOAD,
+  LOCATE_VERSION,
+  locatePacket,
+} from "../wire/locate.js";
+import { ECN_MASK } from "./ecn.js";
+import type { IpipTunnel } from "./ipip-tunnel.js";
+import { SendList, type TooBigAnswerer } from "./send-list.js";
+import { isSegmentable } from "./vxlan-egress.js";
+
+const MALFORMED = DropReasons.malformed.id;
+const NOT_IP = DropReasons.notIp.id;
+const NO_ROUTE = DropReasons.noRoute.id;
+const ROUTING_LOOP = DropReasons.routingLoop.id;
+const TOO_BIG = DropReasons.tooBig.id;
+const TTL_EXPIRED = DropReasons.ttlExpired.id;
+const GSO_UNSUPPORTED = DropReasons.gsoUnsupported.id;
+/** An ICMP error quotes at most so much that it is no longer than this [RFC 1812 § 4.3.2.3]. */
+const ICMP_ERROR_BYTES = 576;
+
+export interface IpipEgressParts {
+  readonly tunnel: IpipTunnel;
+  readonly batch: EgressBatch;
+  readonly remotes: RemoteTable;
+  readonly sender: UnderlaySender;
+  readonly counters: WorkerCounters;
+}
+
+export class IpipEgress implements TooBigAnswerer {
+  readonly #tunnel: IpipTunnel;
+  readonly #batch: EgressBatch;
+  readonly #sender: UnderlaySender;
+  readonly #counters: WorkerCounters;
+  readonly #sends: SendList;
+  readonly #located = new Int32Array(LOCATE_COLUMNS);
+  readonly #route = new Int32Array(ROUTE_RESULT_WORDS);
+
+  constructor(parts: IpipEgressParts) {
+    this.#tunnel = parts.tunnel;
+    this.#batch = parts.batch;
+    this.#sender = parts.sender;
+    this.#counters = parts.counters;
+    this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
+  }
+
+  /** Moves at most `limit` packets. @returns packets read, or -errno (-EAGAIN: there was none) */
+  run(limit: number): number {
+    const count = this.#tunnel.device.readBatch(this.#batch, limit);
+    if (count <= 0) return count;
+    this.#batch.beginSends();
+    for (let frame = 0; frame < count; frame++) {
+      const reason = this.#decide(frame);
+      if (reason >= 0) this.#counters.drop(this.#tunnel.index, reason, 1);
+    }
+    this.#sends.flush(this.#sender, this.#tunnel.index, this);
+    return count;
+  }
+
+  /**
+   * Tells the sender of a packet that exceeds the path how long it may be [RFC 2003 § 5.1]. The answer bears the
+   * packet's own destination as source: an address behind the tunnel passes the host's reverse-path filter, one of
+   * the host's own would be taken for a forgery.
+   */
+  answerTooBig(frame: number): void {
+    const { arena, frames } = this.#batch;
+    const at = frames[frame * FRAME_WORDS + FRAME_OFFSET];
+    const end = at + frames[frame * FRAME_WORDS + FRAME_LENGTH];
+    if (!ipv4DontFragment(arena, at)) return;
+    const out = this.#batch.allocateScratch(ICMP_ERROR_BYTES);
+    if (out < 0) return;
+    const mtu_bytes = this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES;
+    const source = ipv4Destination(arena, at);
+    const bytes = emitFragmentationNeeded(arena, at, end, source, mtu_bytes, arena, out);
+    if (bytes === 0 || this.#tunnel.device.write(arena, out, bytes) < 0) return;
+    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.icmpErrors, 1);
+  }
+
+  /** @returns a drop reason, or -1: the packet is in the send list */
+  #decide(frame: number): number {
+    const { arena, frames } = this.#batch;
+    const row = frame * FRAME_WORDS;
+    const at = frames[row + FRAME_OFFSET];
+    const end = at + frames[row + FRAME_LENGTH];
+    const located = this.#located;
+    if (locatePacket(arena, at, end, located) !== 0) return MALFORMED;
+    if (located[LOCATE_VERSION] !== 4) return NOT_IP;
+    if (ipv4Ttl(arena, at) === 0) return TTL_EXPIRED;
+    const superpacket = frames[row + FRAME_GSO_TYPE] !== GSO_NONE;
+    if (superpacket && !this.#markSuperpacket(row, at)) return GSO_UNSUPPORTED;
+    let outer = this.#tunnel.remote;
+    let remote = this.#tunnel.remoteRow;
+    if (outer === 0) {
+      if (this.#tunnel.routes.lookup(ipv4Destination(arena, at), this.#route) < 0) return NO_ROUTE;
+      outer = this.#route[ROUTE_RESULT_GATEWAY] >>> 0 || ipv4Destination(arena, at);
+      remote = this.#route[ROUTE_RESULT_REMOTE];
+    }
+    if (outer === this.#tunnel.local) return ROUTING_LOOP;
+    if (this.#packetBytes(row, superpacket) > this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES) {
+      this.answerTooBig(frame);
+      return TOO_BIG;
+    }
+    this.#encapsulate(at, end, outer);
+    this.#batch.addSend(frame, remote, 0, at - IPV4_HEADER_BYTES, IPV4_HEADER_BYTES, 0, 0);
+    return -1;
+  }
+
+  /** Length of the longest inner packet that a frame stands for. */
+  #packetBytes(row: number, superpacket: boolean): number {
+    const frames = this.#batch.frames;
+    if (!superpacket) return frames[row + FRAME_LENGTH];
+    return Math.min(
+      frames[row + FRAME_LENGTH],
+      frames[row + FRAME_PAYLOAD] + frames[row + FRAME_GSO_SIZE],
+    );
+  }
+
+  #markSuperpacket(row: number, at: number): boolean {
+    const frames = this.#batch.frames;
+    const located = this.#located;
+    if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) return false;
+    frames[row + FRAME_L3] = located[LOCATE_L3] - at;
+    frames[row + FRAME_L4] = located[LOCATE_L4] - at;
+    frames[row + FRAME_PAYLOAD] = located[LOCATE_PAYLOAD] - at;
+    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
+    return true;
+  }
+
+  #encapsulate(at: number, end: number, outer: number): void {
+    const arena = this.#batch.arena;
+    const header = at - IPV4_HEADER_BYTES;
+    writeIpv4Header(
+      arena,
+      header,
+      ipv4Tos(arena, at) & ECN_MASK,
+      Math.min(0xffff, end - header),
+      ipv4DontFragment(arena, at),
+      this.#tunnel.ttl === 0 ? ipv4Ttl(arena, at) : this.#tunnel.ttl,
+      PROTOCOL_IPIP,
+      this.#tunnel.local,
+      outer,
+    );
+  }
+}

@@ -1,0 +1,213 @@
+// VXLAN egress: device -> underlay. Per frame, once per superpacket:
+//   1. locate headers; a superpacket's offsets go into its row for the segmenter
+//   2. ARP and neighbour solicitations, when the tunnel is a proxy
+//   3. FDB lookup of the destination MAC: a remote, or the flood list (BUM, unknown unicast)
+//   4. outer source port by flow hash, outer TOS by ECN
+//   5. VXLAN header into the headroom, send list
+// Then SendList sends the batch. Payload is not touched here.
+
+import {
+  FRAME_GSO_TYPE,
+  FRAME_L3,
+  FRAME_L4,
+  FRAME_LENGTH,
+  FRAME_OFFSET,
+  FRAME_PAYLOAD,
+  FRAME_WORDS,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP_L4,
+  SEND_NO_GSO,
+} from "#abi";
+import type { EgressBatch } from "../packet/egress-batch.js";
+import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import { MAX_FLOOD_REMOTES } from "../shared-memory/limits.js";
+import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
+import { DropReasons } from "../telemetry/drop-reasons.js";
+import type { UnderlaySender } from "../underlay/underlay.js";
+import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
+import { frameFlowHash } from "../wire/flow-hash.js";
+import {
+  LOCATE_COLUMNS,
+  LOCATE_L3,
+  LOCATE_L4,
+  LOCATE_PAYLOAD,
+  LOCATE_VERSION,
+  locateFrame,
+} from "../wire/locate.js";
+import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
+import { VXLAN_HEADER_BYTES, writeVxlan } from "../wire/vxlan.js";
+import { ECN_MASK } from "./ecn.js";
+import { NeighbourProxy } from "./neighbour-proxy.js";
+import { SendList, type TooBigAnswerer } from "./send-list.js";
+import { answerTooBigFrame } from "./too-big.js";
+import type { VxlanTunnel } from "./vxlan-tunnel.js";
+
+const GSO_TYPE_MASK = 0x7f;
+const RUNT_FRAME = DropReasons.runtFrame.id;
+const MALFORMED = DropReasons.malformed.id;
+const L2MISS = DropReasons.l2miss.id;
+const NO_REMOTES = DropReasons.noRemotes.id;
+const GSO_UNSUPPORTED = DropReasons.gsoUnsupported.id;
+
+/** Can the segmenter cut this virtio GSO type? The ECN bit may stand beside it. */
+export function isSegmentable(gsoType: number): boolean {
+  const type = gsoType & GSO_TYPE_MASK;
+  return type === GSO_TCPV4 || type === GSO_TCPV6 || type === GSO_UDP_L4;
+}
+
+export interface VxlanEgressParts {
+  readonly tunnel: VxlanTunnel;
+  readonly batch: EgressBatch;
+  readonly remotes: RemoteTable;
+  readonly sender: UnderlaySender;
+  readonly counters: WorkerCounters;
+  /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
+  readonly udpSegment: boolean;
+}
+
+export class VxlanEgress implements TooBigAnswerer {
+  readonly #tunnel: VxlanTunnel;
+  readonly #batch: EgressBatch;
+  readonly #remotes: RemoteTable;
+  readonly #sender: UnderlaySender;
+  readonly #counters: WorkerCounters;
+  readonly #sends: SendList;
+  readonly #proxy: NeighbourProxy;
+  readonly #defaultFlags: number;
+  readonly #located = new Int32Array(LOCATE_COLUMNS);
+  readonly #floodList = new Int32Array(MAX_FLOOD_REMOTES);
+  #floodVersion = -1;
+  #floodCount = 0;
+
+  constructor(parts: VxlanEgressParts) {
+    this.#tunnel = parts.tunnel;
+    this.#batch = parts.batch;
+    this.#remotes = parts.remotes;
+    this.#sender = parts.sender;
+    this.#counters = parts.counters;
+    this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
+    this.#proxy = new NeighbourProxy(parts.tunnel, parts.counters);
+    this.#defaultFlags = parts.udpSegment ? 0 : SEND_NO_GSO;
+  }
+
+  /** Moves at most `limit` frames. @returns frames read, or -errno (-EAGAIN: there was none) */
+  run(limit: number): number {
+    const count = this.#tunnel.device.readBatch(this.#batch, limit);
+    if (count <= 0) return count;
+    this.#batch.beginSends();
+    this.#refreshFloodList();
+    for (let frame = 0; frame < count; frame++) this.#decide(frame);
+    this.#flush();
+    return count;
+  }
+
+  /** From SendList: a frame did not fit the path. */
+  answerTooBig(frame: number): void {
+    answerTooBigFrame(this.#batch, frame, this.#tunnel, this.#counters);
+  }
+
+  #flush(): void {
+    this.#sends.flush(this.#sender, this.#tunnel.index, this);
+  }
+
+  #refreshFloodList(): void {
+    const version = this.#tunnel.flood.version();
+    if (version === this.#floodVersion) return;
+    this.#floodCount = this.#tunnel.flood.snapshot(this.#floodList);
+    this.#floodVersion = version;
+  }
+
+  #decide(frame: number): void {
+    const { arena, frames } = this.#batch;
+    const row = frame * FRAME_WORDS;
+    const at = frames[row + FRAME_OFFSET];
+    const end = at + frames[row + FRAME_LENGTH];
+    if (end - at < ETHERNET_HEADER_BYTES) return this.#drop(RUNT_FRAME);
+    const located = this.#located;
+    if (locateFrame(arena, at, end, located) !== 0) return this.#drop(MALFORMED);
+    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE && !this.#markSuperpacket(row, at)) return;
+    if (this.#tunnel.proxy && this.#proxy.consumes(arena, located)) {
+      return this.#proxy.answer(this.#batch, at, end, located);
+    }
+    const hi = macHi(arena, at);
+    const remote = isMulticastMac(hi) ? -1 : this.#tunnel.fdb.lookup(hi, macLo(arena, at));
+    const tos = this.#outerTos(arena);
+    const socket = frameFlowHash(arena, at, end) & (this.#sender.socketCount - 1);
+    if (remote >= 0) return this.#sendTo(remote, frame, at, socket, tos);
+    this.#flood(frame, at, socket, tos, isMulticastMac(hi));
+  }
+
+  /** Fills in where a superpacket's headers end. @returns false: dropped */
+  #markSuperpacket(row: number, at: number): boolean {
+    const frames = this.#batch.frames;
+    const located = this.#located;
+    if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) {
+      this.#drop(GSO_UNSUPPORTED);
+      return false;
+    }
+    frames[row + FRAME_L3] = located[LOCATE_L3] - at;
+    frames[row + FRAME_L4] = located[LOCATE_L4] - at;
+    frames[row + FRAME_PAYLOAD] = located[LOCATE_PAYLOAD] - at;
+    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
+    return true;
+  }
+
+  /** The inner ECN field [RFC 6040 § 4.1]; DSCP is not copied, as with the kernel's `tos 0`. */
+  #outerTos(arena: Uint8Array): number {
+    const l3 = this.#located[LOCATE_L3];
+    switch (this.#located[LOCATE_VERSION]) {
+      case 4:
+        return arena[l3 + 1] & ECN_MASK;
+      case 6:
+        return (arena[l3 + 1] >> 4) & ECN_MASK;
+      default:
+        return 0;
+    }
+  }
+
+  #sendTo(remote: number, frame: number, at: number, socket: number, tos: number): void {
+    const batch = this.#batch;
+    const header = at - VXLAN_HEADER_BYTES;
+    writeVxlan(batch.arena, header, this.#remotes.vni(remote));
+    this.#add(frame, remote, socket, header, tos);
+  }
+
+  #add(frame: number, remote: number, socket: number, header: number, tos: number): void {
+    const noGso = (this.#remotes.flags(remote) & REMOTE_FLAG_NO_GSO) !== 0;
+    const flags = noGso ? SEND_NO_GSO : this.#defaultFlags;
+    const batch = this.#batch;
+    if (batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags)) return;
+    this.#flush();
+    batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags);
+  }
+
+  /** Head-end replication: one send per member of the flood list, all from the same payload bytes. */
+  #flood(frame: number, at: number, socket: number, tos: number, multicast: boolean): void {
+    if (this.#floodCount === 0) return this.#drop(multicast ? NO_REMOTES : L2MISS);
+    const batch = this.#batch;
+    const shared = at - VXLAN_HEADER_BYTES;
+    writeVxlan(batch.arena, shared, this.#tunnel.vni);
+    for (let i = 0; i < this.#floodCount; i++) {
+      const remote = this.#floodList[i];
+      const vni = this.#remotes.vni(remote);
+      let header = shared;
+      if (vni !== this.#tunnel.vni) {
+        header = batch.allocateScratch(VXLAN_HEADER_BYTES);
+        if (header < 0) {
+          this.#flush();
+          header = batch.allocateScratch(VXLAN_HEADER_BYTES);
+        }
+        writeVxlan(batch.arena, header, vni);
+      }
+      this.#add(frame, remote, socket, header, tos);
+    }
+    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.floods, 1);
+  }
+
+  #drop(reason: number): void {
+    this.#counters.drop(this.#tunnel.index, reason, 1);
+  }
+}

@@ -1,0 +1,206 @@
+// VXLAN ingress: underlay -> device. Per run (segments that native code proved alike), in this order:
+//   1. VXLAN flags and VNI -> tunnel
+//   2. outer source allowed?
+//   3. inner source MAC: not ours, valid, VLAN tag wanted?
+//   4. ECN [RFC 6040]
+//   5. learning
+//   6. to the device; a merged frame that nobody segmented gets the size to cut it into
+// Order of the checks as in the kernel's vxlan_rcv; every drop is counted for each segment of the run.
+
+import {
+  RUN_ADDRESS,
+  RUN_FLAGS,
+  RUN_GSO_SIZE,
+  RUN_LENGTH,
+  RUN_OFFSET,
+  RUN_SEGMENT_BYTES,
+  RUN_SEGMENTS,
+  RUN_SET_CE,
+  RUN_STRIP,
+  RUN_TOS,
+  RUN_TRUNCATED,
+  RUN_WORDS,
+} from "#abi";
+import { FDB_ADDED, FDB_BUSY, FDB_FULL, FDB_MOVED, FDB_STATIC_CONFLICT } from "../fdb/fdb.js";
+import type { IngressBatch } from "../packet/ingress-batch.js";
+import { NO_TUNNEL, TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
+import { DropReasons } from "../telemetry/drop-reasons.js";
+import type { UnderlayReceiver } from "../underlay/underlay.js";
+import {
+  ETHERNET_HEADER_BYTES,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_VLAN,
+  etherType,
+} from "../wire/ethernet.js";
+import {
+  LOCATE_COLUMNS,
+  LOCATE_END,
+  LOCATE_L3,
+  LOCATE_PAYLOAD,
+  LOCATE_VERSION,
+  locateFrame,
+} from "../wire/locate.js";
+import { isValidSourceMac, macHi, macLo } from "../wire/mac.js";
+import {
+  VXLAN_FLAG_VNI,
+  VXLAN_HEADER_BYTES,
+  vxlanFlags,
+  vxlanReservedClean,
+  vxlanVni,
+} from "../wire/vxlan.js";
+import { ECN_CE, ECN_DROP, ECN_MASK, ECN_SET_CE, ingressEcn } from "./ecn.js";
+import type { VxlanTunnel } from "./vxlan-tunnel.js";
+import type { RunWriter } from "./write-runs.js";
+
+const TRUNCATED = DropReasons.truncated.id;
+const BAD_FLAGS = DropReasons.badFlags.id;
+const UNKNOWN_VNI = DropReasons.unknownVni.id;
+const FOREIGN_SOURCE = DropReasons.foreignSource.id;
+const OWN_SOURCE = DropReasons.ownSource.id;
+const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
+const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
+const INNER_VLAN = DropReasons.innerVlan.id;
+const INNER_MALFORMED = DropReasons.innerMalformed.id;
+const ECN = DropReasons.ecn.id;
+const FDB_FULL_EVENT = DropReasons.fdbFull.id;
+const FDB_BUSY_EVENT = DropReasons.fdbBusy.id;
+
+const MIN_DATAGRAM_BYTES = VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+const SOURCE_MAC = 6;
+
+export interface VxlanIngressParts {
+  readonly receiver: UnderlayReceiver;
+  readonly batch: IngressBatch;
+  readonly writer: RunWriter;
+  readonly counters: WorkerCounters;
+}
+
+/** Everything that arrives at one UDP port, for all tunnels that share it. */
+export class VxlanIngress {
+  readonly receiver: UnderlayReceiver;
+  readonly #batch: IngressBatch;
+  readonly #writer: RunWriter;
+  readonly #counters: WorkerCounters;
+  readonly #tunnels = new Map<number, VxlanTunnel>();
+  readonly #located = new Int32Array(LOCATE_COLUMNS);
+
+  constructor(parts: VxlanIngressParts) {
+    this.receiver = parts.receiver;
+    this.#batch = parts.batch;
+    this.#writer = parts.writer;
+    this.#counters = parts.counters;
+  }
+
+  /** Demultiplexes this tunnel's VNI to it. */
+  add(tunnel: VxlanTunnel): void {
+    this.#tunnels.set(tunnel.vni, tunnel);
+  }
+
+  /** Moves at most `limit` messages. @returns runs, or -errno (-EAGAIN: there was none) */
+  run(limit: number, now_s: number): number {
+    const count = this.receiver.receiveBatch(this.#batch, limit);
+    if (count <= 0) return count;
+    for (let run = 0; run < count; run++) this.#decide(run, now_s);
+    this.#writer.flush();
+    return count;
+  }
+
+  #decide(run: number, now_s: number): void {
+    const { runs, arena } = this.#batch;
+    const row = run * RUN_WORDS;
+    const at = runs[row + RUN_OFFSET];
+    const segments = runs[row + RUN_SEGMENTS];
+    const truncated = (runs[row + RUN_FLAGS] & RUN_TRUNCATED) !== 0;
+    if (truncated || runs[row + RUN_SEGMENT_BYTES] < MIN_DATAGRAM_BYTES) {
+      return this.#counters.drop(NO_TUNNEL, TRUNCATED, segments);
+    }
+    if ((vxlanFlags(arena, at) & VXLAN_FLAG_VNI) === 0) {
+      return this.#counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
+    }
+    const tunnel = this.#tunnels.get(vxlanVni(arena, at));
+    if (tunnel === undefined) return this.#counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
+    if (tunnel.strictReserved && !vxlanReservedClean(arena, at)) {
+      return this.#counters.drop(tunnel.index, BAD_FLAGS, segments);
+    }
+    const remote = tunnel.sources.admit(runs, row + RUN_ADDRESS, now_s);
+    if (remote < 0) return this.#counters.drop(tunnel.index, FOREIGN_SOURCE, segments);
+    const reason = this.#inspect(tunnel, row, remote, now_s);
+    if (reason >= 0) return this.#counters.drop(tunnel.index, reason, segments);
+    runs[row + RUN_STRIP] = VXLAN_HEADER_BYTES;
+    this.#writer.assign(run, tunnel.device, remote);
+  }
+
+  /** Looks at the inner frame. @returns a drop reason, or -1 */
+  #inspect(tunnel: VxlanTunnel, row: number, remote: number, now_s: number): number {
+    const { runs, arena } = this.#batch;
+    const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
+    const hi = macHi(arena, frame + SOURCE_MAC);
+    const lo = macLo(arena, frame + SOURCE_MAC);
+    if (hi === tunnel.macHi && lo === tunnel.macLo) return OWN_SOURCE;
+    if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
+    if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;
+    const needsLook =
+      (runs[row + RUN_TOS] & ECN_MASK) === ECN_CE ||
+      (runs[row + RUN_SEGMENTS] === 1 && this.#exceedsMtu(tunnel, row));
+    if (needsLook) {
+      const reason = this.#look(tunnel, row, frame);
+      if (reason >= 0) return reason;
+    }
+    return tunnel.learning ? this.#learn(tunnel, hi, lo, remote, now_s) : -1;
+  }
+
+  #isTagged(frame: number): boolean {
+    const type = etherType(this.#batch.arena, frame);
+    return type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ;
+  }
+
+  #exceedsMtu(tunnel: VxlanTunnel, row: number): boolean {
+    return this.#batch.runs[row + RUN_LENGTH] - MIN_DATAGRAM_BYTES > tunnel.mtu_bytes;
+  }
+
+  /** The rarer inner checks, which need the headers located. @returns a drop reason, or -1 */
+  #look(tunnel: VxlanTunnel, row: number, frame: number): number {
+    const { runs, arena } = this.#batch;
+    const located = this.#located;
+    const end = runs[row + RUN_OFFSET] + runs[row + RUN_SEGMENT_BYTES];
+    if (locateFrame(arena, frame, end, located) !== 0) return INNER_MALFORMED;
+    if (located[LOCATE_VERSION] === 0) return -1;
+    const l3 = located[LOCATE_L3];
+    const innerTos = located[LOCATE_VERSION] === 4 ? arena[l3 + 1] : arena[l3 + 1] >> 4;
+    const ecn = ingressEcn(runs[row + RUN_TOS], innerTos);
+    if (ecn === ECN_DROP) return ECN;
+    if (ecn === ECN_SET_CE) runs[row + RUN_FLAGS] |= RUN_SET_CE;
+    // A sender on this machine whose segmentation never ran: cut it as the device's MTU allows.
+    const payload = located[LOCATE_PAYLOAD];
+    if (
+      payload >= 0 &&
+      runs[row + RUN_GSO_SIZE] === 0 &&
+      located[LOCATE_END] - l3 > tunnel.mtu_bytes
+    ) {
+      runs[row + RUN_GSO_SIZE] = Math.max(1, tunnel.mtu_bytes - (payload - l3));
+    }
+    return -1;
+  }
+
+  /** @returns STATIC_MAC_MOVED, or -1: the frame passes whether its source was learned or not */
+  #learn(tunnel: VxlanTunnel, hi: number, lo: number, remote: number, now_s: number): number {
+    switch (tunnel.fdb.learn(hi, lo, remote, now_s)) {
+      case FDB_ADDED:
+        this.#counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
+        return -1;
+      case FDB_MOVED:
+        this.#counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
+        return -1;
+      case FDB_STATIC_CONFLICT:
+        return STATIC_MAC_MOVED;
+      case FDB_FULL:
+        this.#counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
+        return -1;
+      case FDB_BUSY:
+        this.#counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);
+        return -1;
+      default:
+        return -1;
+    }
+  }
+}

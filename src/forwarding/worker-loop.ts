@@ -1,0 +1,87 @@
+// A data-plane worker's loop: waits for descriptors in native code, and gives each one that is ready one bounded batch.
+//
+//   poll -> for each ready descriptor: run(one batch) -> poll ...
+//
+// One synchronous loop, no event loop: a worker wakes for packets, for its eventfd (control), or once a second to show
+// that it lives. Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor whose
+// device is gone is taken out and reported; the loop goes on with the rest.
+
+import { MAX_READY, native } from "#native";
+import { monotonicSeconds } from "../shared-memory/clock.js";
+
+const EAGAIN = 11;
+const WAKE_TOKEN = 0;
+/** Longest wait, so that the heartbeat moves: milliseconds. */
+const HEARTBEAT_MS = 1000;
+
+/** Something to run when its descriptor is readable. */
+export interface Source {
+  readonly fd: number;
+  /** For people: "device vxlan100", "udp 10.57.4.20:4789". */
+  readonly name: string;
+  /** Moves one batch. @returns what was moved, or -errno */
+  run(now_s: number): number;
+}
+
+export interface WorkerLoopOptions {
+  /** eventfd with which the main thread wakes the worker. */
+  readonly wakeFd: number;
+  /** Raised by the loop at each turn; shared memory, one word. */
+  readonly heartbeat: Int32Array;
+  /** Told of a source that failed for good; it is not run again. */
+  readonly onSourceLost: (name: string, errno: number) => void;
+}
+
+export class WorkerLoop {
+  readonly #poll: number;
+  readonly #sources: (Source | undefined)[] = [undefined];
+  readonly #ready = new Int32Array(2 * MAX_READY);
+  readonly #options: WorkerLoopOptions;
+  #stopping = false;
+
+  constructor(options: WorkerLoopOptions) {
+    this.#options = options;
+    this.#poll = native.pollCreate();
+    if (this.#poll < 0) throw new Error(`epoll_create1 failed: errno ${-this.#poll}`);
+    this.#watch(options.wakeFd, WAKE_TOKEN);
+  }
+
+  add(source: Source): void {
+    this.#watch(source.fd, this.#sources.length);
+    this.#sources.push(source);
+  }
+
+  /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
+  run(shouldStop: () => boolean): void {
+    while (!this.#stopping) {
+      const count = native.pollWait(this.#poll, this.#ready, HEARTBEAT_MS);
+      const now_s = monotonicSeconds();
+      Atomics.add(this.#options.heartbeat, 0, 1);
+      for (let i = 0; i < count; i++) {
+        const token = this.#ready[2 * i];
+        if (token === WAKE_TOKEN) {
+          native.wakeDrain(this.#options.wakeFd);
+          this.#stopping = shouldStop();
+        } else {
+          this.#runSource(token, now_s);
+        }
+      }
+    }
+    native.descriptorClose(this.#poll);
+  }
+
+  #runSource(token: number, now_s: number): void {
+    const source = this.#sources[token];
+    if (source === undefined) return;
+    const moved = source.run(now_s);
+    if (moved >= 0 || moved === -EAGAIN) return;
+    native.pollRemove(this.#poll, source.fd);
+    this.#sources[token] = undefined;
+    this.#options.onSourceLost(source.name, -moved);
+  }
+
+  #watch(fd: number, token: number): void {
+    const result = native.pollAdd(this.#poll, fd, token);
+    if (result < 0) throw new Error(`cannot watch descriptor ${fd}: errno ${-result}`);
+  }
+}
