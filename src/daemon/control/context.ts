@@ -1,0 +1,59 @@
+// What the handlers of the control socket work on, and how they find a tunnel by its device name.
+
+import { CulvertError } from "../../errors.js";
+import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
+import type { RemoteTable } from "../../remotes/remote-table.js";
+import type { Counters } from "../../telemetry/counters.js";
+import { formatIp } from "../../wire/ip-address.js";
+import type { Offloads } from "../offloads.js";
+import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
+
+export interface ControlContext {
+  readonly tunnels: readonly TunnelRuntime[];
+  readonly remotes: RemoteTable;
+  readonly counters: Counters;
+  readonly rtnl: NetlinkSocket;
+  readonly offloads: Offloads;
+  readonly workers: number;
+  /** `monotonicSeconds` at the daemon's start. */
+  readonly started_s: number;
+}
+
+/** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
+export function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
+  const tunnel = context.tunnels.find(({ config }) => config.name === dev);
+  if (tunnel !== undefined) return tunnel;
+  throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {
+    hint: `its tunnels are: ${context.tunnels.map(({ config }) => config.name).join(", ")}`,
+  });
+}
+
+/** The tunnels that a query is about: the one it names, or all. */
+export function selectTunnels(
+  context: ControlContext,
+  dev: string | undefined,
+): readonly TunnelRuntime[] {
+  return dev === undefined ? context.tunnels : [tunnelNamed(context, dev)];
+}
+
+/** A VXLAN tunnel by name: only those have an FDB and neighbours. */
+export function vxlanNamed(context: ControlContext, dev: string): VxlanRuntime {
+  const tunnel = tunnelNamed(context, dev);
+  if (tunnel.type === "vxlan") return tunnel;
+  throw new CulvertError(
+    "CULVERT_WRONG_TYPE",
+    `${dev} is an ipip tunnel: it has no FDB or neighbours`,
+    {
+      hint: `its destinations come from routes: culvert route show dev ${dev}`,
+    },
+  );
+}
+
+export const isVxlan = (tunnel: TunnelRuntime): tunnel is VxlanRuntime => tunnel.type === "vxlan";
+export const isIpip = (tunnel: TunnelRuntime): tunnel is IpipRuntime => tunnel.type === "ipip";
+
+/** The address of a remote's row as text; "" if the row is free. */
+export function remoteAddress(remotes: RemoteTable, row: number): string {
+  const entry = remotes.get(row);
+  return entry === undefined ? "" : formatIp(...entry.address);
+}

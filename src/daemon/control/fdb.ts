@@ -1,0 +1,251 @@
+// `culvert fdb`: shows and changes forwarding databases in the words and with the rules of bridge(8) on a vxlan device
+// (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_update). The all-zero MAC is the flood list.
+
+import type {
+  FdbChange,
+  FdbFlush,
+  FdbEntry as FdbLine,
+  FdbQuery,
+  FlushResult,
+} from "../../control/target.js";
+import { CulvertError, ExitStatus } from "../../errors.js";
+import { FDB_PERMANENT, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
+import { monotonicSeconds } from "../../shared-memory/clock.js";
+import {
+  TABLE_EXISTS,
+  TABLE_FULL,
+  TABLE_NOT_FOUND,
+  type TableResult,
+} from "../../shared-memory/table-result.js";
+import { formatIp, ipEquals, isIpv4 } from "../../wire/ip-address.js";
+import { formatMac, isMulticastMac, isZeroMac, type Mac } from "../../wire/mac.js";
+import { ipOf, macOf } from "../addresses.js";
+import type { VxlanRuntime } from "../tunnel.js";
+import { addRemote, releaseRemote } from "../tunnel-tables.js";
+import { type ControlContext, isVxlan, selectTunnels, vxlanNamed } from "./context.js";
+
+const ZERO_MAC = "00:00:00:00:00:00";
+const FIXED = FDB_PERMANENT | FDB_STATIC;
+
+export function fdbShow(context: ControlContext, query: FdbQuery): FdbLine[] {
+  const mac = query.mac === undefined ? undefined : formatMacOf(macOf(query.mac));
+  const dst = query.dst === undefined ? undefined : canonical(query.dst);
+  return selectTunnels(context, query.dev)
+    .filter(isVxlan)
+    .flatMap((tunnel) => lines(context, tunnel))
+    .filter((line) => mac === undefined || line.mac === mac)
+    .filter((line) => dst === undefined || line.dst === dst);
+}
+
+export function fdbChange(context: ControlContext, change: FdbChange): void {
+  const tunnel = vxlanNamed(context, change.dev);
+  const mac = macOf(change.mac);
+  if (isMulticastMac(mac.hi)) throw noMulticast(change.mac);
+  requireUsableDst(tunnel, change);
+  if (isZeroMac(mac.hi, mac.lo)) return changeFloodList(context, tunnel, change);
+  changeUnicast(context, tunnel, mac, change);
+}
+
+export function fdbFlush(context: ControlContext, query: FdbFlush): FlushResult {
+  const tunnel = vxlanNamed(context, query.dev);
+  const dst = query.dst === undefined ? undefined : canonical(query.dst);
+  const mac = query.mac === undefined ? undefined : macOf(query.mac);
+  const wanted = (entry: FdbEntry): boolean => {
+    const fixed = (entry.flags & FIXED) !== 0;
+    if (query.permanent !== undefined && query.permanent !== fixed) return false;
+    if (mac !== undefined && (mac.hi !== entry.hi || mac.lo !== entry.lo)) return false;
+    return dst === undefined || rowAddress(context, entry.remote) === dst;
+  };
+  let removed = 0;
+  for (const entry of tunnel.fdb.list().filter(wanted)) {
+    if (removeEntry(context, tunnel, entry)) removed++;
+  }
+  return { removed };
+}
+
+function lines(context: ControlContext, tunnel: VxlanRuntime): FdbLine[] {
+  const now_s = monotonicSeconds();
+  const flood = tunnel.flood.list().map((row) => line(context, tunnel, ZERO_MAC, row, true, 0));
+  const entries = tunnel.fdb.list().map((entry) => {
+    const age_s = Math.max(0, now_s - entry.updated_s);
+    const fixed = (entry.flags & FIXED) !== 0;
+    return line(context, tunnel, formatMacOf(entry), entry.remote, fixed, age_s);
+  });
+  return [...flood, ...entries];
+}
+
+function line(
+  { remotes }: ControlContext,
+  { config }: VxlanRuntime,
+  mac: string,
+  row: number,
+  permanent: boolean,
+  age_s: number,
+): FdbLine {
+  const remote = remotes.get(row);
+  return {
+    dev: config.name,
+    mac,
+    dst: remote === undefined ? "" : formatIp(...remote.address),
+    ...(remote === undefined || remote.port === config.port ? {} : { port: remote.port }),
+    ...(remote === undefined || remote.vni === config.vni ? {} : { vni: remote.vni }),
+    state: permanent ? "permanent" : "dynamic",
+    used_s: age_s,
+    updated_s: age_s,
+  };
+}
+
+function changeUnicast(
+  context: ControlContext,
+  tunnel: VxlanRuntime,
+  mac: Mac,
+  change: FdbChange,
+): void {
+  const { remotes } = context;
+  if (change.op === "append") {
+    throw refused("append needs the all-zero MAC: an ordinary MAC has one remote", {
+      hint: "use `replace` to point it to another remote",
+    });
+  }
+  if (change.op === "del") {
+    const entry = tunnel.fdb.get(mac.hi, mac.lo);
+    const other = change.dst !== undefined && entry !== undefined && !isAt(context, entry, change);
+    if (entry === undefined || other || !removeEntry(context, tunnel, entry))
+      throw notFound(change);
+    return;
+  }
+  const row = acquire(context, tunnel, change);
+  const now_s = monotonicSeconds();
+  const old = (entry: FdbEntry) => releaseFixed(context, tunnel, entry);
+  const result =
+    change.op === "add"
+      ? tunnel.fdb.add(mac.hi, mac.lo, row, FDB_PERMANENT, now_s)
+      : tunnel.fdb.replace(mac.hi, mac.lo, row, FDB_PERMANENT, now_s, old);
+  settle(tunnel, change, result, () => releaseRemote(tunnel, remotes, row));
+}
+
+function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: FdbChange): void {
+  const { remotes } = context;
+  if (change.op === "replace") {
+    throw refused("replace is for unicast MACs: the all-zero MAC has a list of remotes", {
+      hint: "use `append` and `del` to change the list",
+    });
+  }
+  if (change.op === "del") {
+    const gone = tunnel.flood
+      .list()
+      .filter((row) => change.dst === undefined || rowIs(context, row, change));
+    if (gone.length === 0) throw notFound(change);
+    for (const row of gone) {
+      if (tunnel.flood.remove(row) >= 0) releaseRemote(tunnel, remotes, row);
+    }
+    return;
+  }
+  if (change.op === "add" && tunnel.flood.list().length > 0) {
+    throw exists(change, "use `append` to add a remote to the list");
+  }
+  const row = acquire(context, tunnel, change);
+  settle(tunnel, change, tunnel.flood.append(row), () => releaseRemote(tunnel, remotes, row));
+}
+
+function acquire({ remotes }: ControlContext, tunnel: VxlanRuntime, change: FdbChange): number {
+  const { port, vni } = tunnel.config;
+  const dst = change.dst;
+  if (dst === undefined) {
+    throw refused(`${change.op} needs a destination`, { hint: "say `dst ADDRESS`" });
+  }
+  return addRemote(remotes, tunnel.index, dst, change.port ?? port, change.vni ?? vni);
+}
+
+/** Throws what a table's result means, after `undo`. */
+function settle(
+  tunnel: VxlanRuntime,
+  change: FdbChange,
+  result: TableResult,
+  undo: () => void,
+): void {
+  if (result !== TABLE_EXISTS && result !== TABLE_FULL) return;
+  undo();
+  if (result === TABLE_EXISTS) throw exists(change, "use `replace` to change it");
+  const limit = tunnel.config.max_entries;
+  throw new CulvertError(
+    "CULVERT_TABLE_FULL",
+    `the FDB of ${change.dev} is full: ${limit} entries`,
+    {
+      hint: "raise `max_entries` of the tunnel, or remove entries: culvert fdb flush",
+    },
+  );
+}
+
+/** Removes an entry and gives back what it held. @returns false when it was gone already */
+function removeEntry(context: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): boolean {
+  const removed = tunnel.fdb.del(entry.hi, entry.lo, (old) => releaseFixed(context, tunnel, old));
+  return removed !== TABLE_NOT_FOUND;
+}
+
+/** Only configured entries hold a reference to their remote. */
+function releaseFixed({ remotes }: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): void {
+  if ((entry.flags & FIXED) !== 0) releaseRemote(tunnel, remotes, entry.remote);
+}
+
+function isAt(context: ControlContext, entry: FdbEntry, change: FdbChange): boolean {
+  return rowIs(context, entry.remote, change);
+}
+
+function rowIs({ remotes }: ControlContext, row: number, change: FdbChange): boolean {
+  const remote = remotes.get(row);
+  if (remote === undefined || change.dst === undefined) return false;
+  if (formatIp(...remote.address) !== canonical(change.dst)) return false;
+  if (change.port !== undefined && change.port !== remote.port) return false;
+  return change.vni === undefined || change.vni === remote.vni;
+}
+
+function rowAddress({ remotes }: ControlContext, row: number): string {
+  const remote = remotes.get(row);
+  return remote === undefined ? "" : formatIp(...remote.address);
+}
+
+function canonical(text: string): string {
+  const { w0, w1, w2, w3 } = ipOf(text);
+  return formatIp(w0, w1, w2, w3);
+}
+
+const formatMacOf = ({ hi, lo }: { hi: number; lo: number }): string => formatMac(hi, lo);
+
+function requireUsableDst(tunnel: VxlanRuntime, { dst }: FdbChange): void {
+  if (dst === undefined) return;
+  const remote = ipOf(dst);
+  if (isIpv4(remote) !== isIpv4(tunnel.local)) {
+    throw refused(`dst ${dst} is of another address family than the tunnel`, {
+      hint: `the tunnel's local address is ${formatIp(...wordsOf(tunnel))}`,
+    });
+  }
+  if (ipEquals(remote, tunnel.local)) {
+    throw refused(`dst ${dst} is the tunnel's own address`, { hint: "name the peer's address" });
+  }
+}
+
+function wordsOf({ local }: VxlanRuntime): [number, number, number, number] {
+  return [local.w0, local.w1, local.w2, local.w3];
+}
+
+function refused(message: string, { hint }: { hint: string }): CulvertError {
+  return new CulvertError("CULVERT_FDB_REFUSED", message, { hint, exit: ExitStatus.usage });
+}
+
+function noMulticast(mac: string): CulvertError {
+  return refused(`${mac} is a multicast MAC: lists of remotes per group are not supported yet`, {
+    hint: "multicast goes to the flood list; change that with 00:00:00:00:00:00",
+  });
+}
+
+function exists({ mac, dev }: FdbChange, hint: string): CulvertError {
+  return new CulvertError("CULVERT_EXISTS", `${dev} has an entry for ${mac} already`, { hint });
+}
+
+function notFound({ mac, dev, dst }: FdbChange): CulvertError {
+  const what = dst === undefined ? mac : `${mac} dst ${dst}`;
+  return new CulvertError("CULVERT_NOT_FOUND", `${dev} has no entry for ${what}`, {
+    hint: `see \`culvert fdb show dev ${dev}\``,
+  });
+}

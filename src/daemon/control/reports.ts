@@ -1,0 +1,175 @@
+// `culvert status`, `culvert counters` and the metrics: reports made from tables, counters and the devices as they are.
+
+import type {
+  CountersReport,
+  DropCount,
+  EventCount,
+  PeerCounters,
+  RemoteStatus,
+  StatusReport,
+  Traffic,
+  TunnelCounters,
+  TunnelStatus,
+} from "../../control/target.js";
+import { culvertVersion } from "../../control/version.js";
+import { listAddresses } from "../../netlink/addresses.js";
+import { linkByIndex } from "../../netlink/links.js";
+import {
+  REMOTE_FLAG_ALLOWED,
+  REMOTE_FLAG_LEARNED,
+  REMOTE_FLAG_NO_GSO,
+  type RemoteEntry,
+} from "../../remotes/remote-rows.js";
+import { monotonicSeconds } from "../../shared-memory/clock.js";
+import { NO_TUNNEL, type TunnelCounter, type TunnelCounts } from "../../telemetry/counters.js";
+import { DROP_REASONS } from "../../telemetry/drop-reasons.js";
+import { formatIp } from "../../wire/ip-address.js";
+import { formatMac } from "../../wire/mac.js";
+import type { TunnelRuntime } from "../tunnel.js";
+import type { ControlContext } from "./context.js";
+
+/** Counted things that are no drops, each with its meaning. */
+const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meaning: string }[] = [
+  {
+    field: "egressSuperpackets",
+    event: "egress-superpackets",
+    meaning: "Superpackets that the device gave; each became many packets.",
+  },
+  {
+    field: "ingressSuperpackets",
+    event: "ingress-superpackets",
+    meaning: "Runs of packets that were joined before they entered the device.",
+  },
+  { field: "floods", event: "floods", meaning: "Frames replicated to the flood list." },
+  { field: "learned", event: "learned", meaning: "MAC addresses learned." },
+  {
+    field: "moved",
+    event: "moved",
+    meaning: "Learned MAC addresses that moved to another remote.",
+  },
+  { field: "arpReplies", event: "arp-replies", meaning: "ARP requests answered by the proxy." },
+  { field: "ndReplies", event: "nd-replies", meaning: "Neighbour solicitations answered." },
+  {
+    field: "icmpErrors",
+    event: "icmp-errors",
+    meaning: "Senders told by ICMP that a packet was too big.",
+  },
+];
+
+export function statusReport(context: ControlContext): StatusReport {
+  return {
+    version: culvertVersion(),
+    pid: process.pid,
+    uptime_s: monotonicSeconds() - context.started_s,
+    workers: context.workers,
+    offloads: context.offloads.report(),
+    tunnels: context.tunnels.map((tunnel) => tunnelStatus(context, tunnel)),
+  };
+}
+
+export function countersReport(context: ControlContext): CountersReport {
+  return {
+    tunnels: context.tunnels.map((tunnel) => tunnelCounters(context, tunnel)),
+    drops: drops(context.counters.tunnel(NO_TUNNEL)),
+  };
+}
+
+function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelStatus {
+  const { config, device, local } = tunnel;
+  const link = linkByIndex(context.rtnl, device.ifindex);
+  const addresses = listAddresses(context.rtnl, { ifindex: device.ifindex });
+  const vxlan = tunnel.type === "vxlan" ? tunnel : undefined;
+  return {
+    name: config.name,
+    type: config.type,
+    ...(vxlan === undefined ? {} : { vni: vxlan.config.vni, port: vxlan.config.port }),
+    local: formatIp(local.w0, local.w1, local.w2, local.w3),
+    mtu_bytes: link?.mtu_bytes ?? device.mtu_bytes,
+    ...(vxlan === undefined ? {} : { mac: formatMac(vxlan.mac.hi, vxlan.mac.lo) }),
+    up: link?.up ?? false,
+    addresses: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    remotes: context.remotes.list(tunnel.index).map((row) => remoteStatus(context, tunnel, row)),
+    fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count + vxlan.flood.list().length,
+    neigh_entries: vxlan?.neigh.count ?? 0,
+    route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
+  };
+}
+
+function remoteStatus(
+  context: ControlContext,
+  tunnel: TunnelRuntime,
+  row: RemoteEntry,
+): RemoteStatus {
+  const peer = peerCounters(context, tunnel, row);
+  const flags: string[] = [];
+  if ((row.flags & REMOTE_FLAG_ALLOWED) !== 0) flags.push("configured");
+  if ((row.flags & REMOTE_FLAG_LEARNED) !== 0) flags.push("learned");
+  if ((row.flags & REMOTE_FLAG_NO_GSO) !== 0) flags.push("no-gso");
+  if (tunnel.type === "vxlan" && tunnel.flood.list().includes(row.index)) flags.push("flood");
+  const seen_s = row.lastSeen_s;
+  return {
+    ...peer,
+    last_seen_s_ago: seen_s === 0 ? null : Math.max(0, monotonicSeconds() - seen_s),
+    flags,
+  };
+}
+
+function tunnelCounters(context: ControlContext, tunnel: TunnelRuntime): TunnelCounters {
+  const counts = context.counters.tunnel(tunnel.index);
+  const { fields } = counts;
+  const rows = context.remotes.list(tunnel.index);
+  return {
+    name: tunnel.config.name,
+    egress: traffic(fields.egressPackets, fields.egressBytes),
+    ingress: traffic(fields.ingressPackets, fields.ingressBytes),
+    drops: drops(counts),
+    events: events(counts),
+    peers: rows.map((row) => peerCounters(context, tunnel, row)),
+  };
+}
+
+function peerCounters(
+  context: ControlContext,
+  tunnel: TunnelRuntime,
+  row: RemoteEntry,
+): PeerCounters {
+  const counts = context.counters.remote(row.index);
+  const { config } = tunnel;
+  const own = config.type === "ipip" || row.port === config.port;
+  const ownVni = config.type === "ipip" || row.vni === config.vni;
+  return {
+    address: formatIp(...row.address),
+    ...(own ? {} : { port: row.port }),
+    ...(ownVni ? {} : { vni: row.vni }),
+    egress: traffic(counts.egressPackets, counts.egressBytes),
+    ingress: traffic(counts.ingressPackets, counts.ingressBytes),
+  };
+}
+
+function drops(counts: TunnelCounts): DropCount[] {
+  return DROP_REASONS.filter(({ kind }) => kind === "drop").map(
+    ({ id, name, direction, meaning }) => ({
+      direction,
+      reason: name,
+      meaning,
+      count: counts.drops[id],
+    }),
+  );
+}
+
+function events(counts: TunnelCounts): EventCount[] {
+  const happened = EVENTS.map(({ field, event, meaning }) => ({
+    event,
+    meaning,
+    count: counts.fields[field],
+  }));
+  const missed = DROP_REASONS.filter(({ kind }) => kind === "event");
+  return [
+    ...happened,
+    ...missed.map(({ id, name, meaning }) => ({ event: name, meaning, count: counts.drops[id] })),
+  ];
+}
+
+function traffic(packets: number, bytes: number): Traffic {
+  return { packets, bytes };
+}

@@ -1,0 +1,132 @@
+// The daemon's life: open everything, start the workers, answer the control socket, age the tables, stop and leave
+// nothing behind.
+//
+//   config -> netlink -> sockets and devices -> tables -> workers -> links up -> control socket -> ready
+//
+// Until the links are up nothing can arrive, so a failure on the way loses no packet; whatever was opened is closed in
+// reverse, and with the last descriptor of a device the kernel removes the device, its addresses and its routes.
+
+import type { Config } from "../config/effective.js";
+import { type ControlServer, startControlServer } from "../control/server.js";
+import { openNetlink } from "../netlink/native-transport.js";
+import type { NetlinkSocket } from "../netlink/netlink-socket.js";
+import { RemoteTable } from "../remotes/remote-table.js";
+import { monotonicSeconds } from "../shared-memory/clock.js";
+import { Counters } from "../telemetry/counters.js";
+import type { Logger } from "../telemetry/log.js";
+import type { MetricsServer } from "../telemetry/metrics.js";
+import type { ControlContext } from "./control/context.js";
+import { countersReport } from "./control/reports.js";
+import { controlTarget } from "./control/target.js";
+import { Descriptors } from "./descriptors.js";
+import { Offloads } from "./offloads.js";
+import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { workerPlans } from "./plans.js";
+import { setUpLinks } from "./set-up-link.js";
+import { Sockets } from "./sockets.js";
+import type { TunnelRuntime } from "./tunnel.js";
+import { autoWorkers, Workers } from "./workers.js";
+
+const AGEING_INTERVAL_MS = 1000;
+const METRICS_OFF = "off";
+
+export class Daemon {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #descriptors = new Descriptors();
+  readonly #workers: Workers;
+  #rtnl: NetlinkSocket | undefined;
+  #control: ControlServer | undefined;
+  #metrics: MetricsServer | undefined;
+  #ageing: NodeJS.Timeout | undefined;
+
+  private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
+    this.#config = config;
+    this.#log = log;
+    this.#workers = new Workers(log, onFailure);
+  }
+
+  /**
+   * Starts a daemon; it forwards when this resolves. On an error everything is closed again.
+   * @param onFailure told when a running daemon can no longer do its work; the caller stops it
+   */
+  static async start(
+    config: Config,
+    log: Logger,
+    onFailure: (error: Error) => void,
+  ): Promise<Daemon> {
+    const daemon = new Daemon(config, log, onFailure);
+    try {
+      await daemon.#open();
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
+    return daemon;
+  }
+
+  /** Stops forwarding, closes everything; devices, addresses and routes are gone when this resolves. */
+  async stop(): Promise<void> {
+    clearInterval(this.#ageing);
+    await this.#control?.close();
+    await this.#metrics?.close();
+    await this.#workers.stop();
+    this.#descriptors.closeAll();
+    this.#rtnl?.close();
+  }
+
+  async #open(): Promise<void> {
+    const config = this.#config;
+    const descriptors = this.#descriptors;
+    const workers = config.workers === "auto" ? autoWorkers() : config.workers;
+    const rtnl = openNetlink();
+    this.#rtnl = rtnl;
+    const offloads = new Offloads(config.offloads);
+    const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
+    const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
+    const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
+    const parts = { rtnl, descriptors, offloads, sockets, remotes, workers };
+    const tunnels = openTunnels(config, parts);
+    const ipipReceivers = ipipLocals(tunnels).map((local) =>
+      sockets.raw({ local, dev: "" }, "receive"),
+    );
+    const planParts = { workers, tunnels, remotes, counters, descriptors, ipipReceivers };
+    await this.#workers.start(workerPlans(planParts));
+    setUpLinks(rtnl, tunnels, this.#log);
+    const started_s = monotonicSeconds();
+    const context = { tunnels, remotes, counters, rtnl, offloads, workers, started_s };
+    await this.#serve(context);
+    const age = () => ageTables(tunnels, remotes);
+    this.#ageing = setInterval(age, AGEING_INTERVAL_MS);
+    this.#log.info(
+      { workers, offloads: offloads.summary(), tunnels: tunnels.map(({ config }) => config.name) },
+      "forwarding",
+    );
+  }
+
+  async #serve(context: ControlContext): Promise<void> {
+    const { control, metrics } = this.#config;
+    this.#control = await startControlServer({
+      socketPath: control.socket,
+      target: controlTarget(context),
+      log: this.#log,
+    });
+    if (metrics.listen === METRICS_OFF) return;
+    const { startMetricsServer } = await import("../telemetry/metrics.js");
+    const sample = () => countersReport(context);
+    const options = { listen: metrics.listen, sample, log: this.#log };
+    this.#metrics = await startMetricsServer(options);
+  }
+}
+
+/** Removes what was not heard of for too long: first MACs, then the remotes they were learned from. */
+function ageTables(tunnels: readonly TunnelRuntime[], remotes: RemoteTable): void {
+  const now_s = monotonicSeconds();
+  for (const tunnel of tunnels) {
+    if (tunnel.type !== "vxlan" || tunnel.config.ageing_s === 0) continue;
+    if (tunnel.fdb.count > 0) tunnel.fdb.age(now_s, tunnel.config.ageing_s);
+    if (tunnel.config.allow !== "known") {
+      remotes.age(tunnel.index, now_s, tunnel.config.ageing_s);
+    }
+  }
+}

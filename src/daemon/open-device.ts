@@ -1,0 +1,68 @@
+// Makes the device of a tunnel: queues, offloads, MAC, MTU. Addresses, routes and "up" come later (set-up-link.ts), when
+// everything that can fail for a reason of its own has been opened.
+
+import { readFileSync } from "node:fs";
+import { DEVICE_TAP, DEVICE_TUN, native } from "#native";
+import type { TunnelConfig } from "../config/effective.js";
+import { stableMac } from "../config/tunnel-mac.js";
+import { CulvertError } from "../errors.js";
+import { linkByName, setLink } from "../netlink/links.js";
+import type { NetlinkSocket } from "../netlink/netlink-socket.js";
+import type { Descriptors } from "./descriptors.js";
+import { deviceError } from "./errno-error.js";
+import type { Offloads } from "./offloads.js";
+import { selfTest } from "./self-test.js";
+import type { DeviceQueues } from "./tunnel.js";
+
+const MACHINE_ID = "/etc/machine-id";
+
+export interface OpenDeviceParts {
+  readonly rtnl: NetlinkSocket;
+  readonly descriptors: Descriptors;
+  readonly offloads: Offloads;
+  readonly workers: number;
+}
+
+/** Opens the queues of a tunnel's device, one per worker, and sets its MTU and (TAP) MAC; it stays down. */
+export function openDevice(
+  config: TunnelConfig,
+  mtu_bytes: number,
+  mac: string | undefined,
+  parts: OpenDeviceParts,
+): DeviceQueues {
+  const tap = config.type === "vxlan";
+  const kind = tap ? DEVICE_TAP : DEVICE_TUN;
+  const multiQueue = parts.workers > 1 ? 1 : 0;
+  const fds: number[] = [];
+  for (let queue = 0; queue < parts.workers; queue++) {
+    const fd = native.tuntapOpen(config.name, kind, multiQueue, queue === 0 ? 1 : 0);
+    if (fd < 0) throw deviceError(config.name, tap ? "tap" : "tun", fd);
+    fds.push(parts.descriptors.own(fd));
+  }
+  parts.offloads.enableOn(fds[0]);
+  selfTest(fds[0], kind, parts.offloads);
+  const offloads = parts.offloads.enableOn(fds[0]);
+  const link = linkByName(parts.rtnl, config.name);
+  if (link === undefined) {
+    throw new CulvertError("CULVERT_DEVICE", `device ${config.name} vanished while it was set up`, {
+      hint: "something else removes or renames devices here; see `ip monitor link` and udev's rules",
+    });
+  }
+  setLink(parts.rtnl, link.index, mac === undefined ? { mtu_bytes } : { mac, mtu_bytes });
+  return { name: config.name, ifindex: link.index, fds, kind, offloads, mtu_bytes };
+}
+
+/** The MAC of a VXLAN device: as configured, or the same after each restart and reboot. */
+export function tunnelMac(name: string, vni: number, mac: string, local: string): string {
+  if (mac !== "auto") return mac;
+  return stableMac({ machineId: machineId(), name, vni, local });
+}
+
+/** Hosts without a machine-id (minimal containers) are told apart by their underlay address alone. */
+function machineId(): string {
+  try {
+    return readFileSync(MACHINE_ID, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,95 @@
+// Tunnels -> what each worker is told (worker-plan.ts): its queue of every device, its sockets, the shared tables.
+
+import { native } from "#native";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import type { Counters } from "../telemetry/counters.js";
+import { isIpv4 } from "../wire/ip-address.js";
+import { allowedSources } from "./addresses.js";
+import type { Descriptors } from "./descriptors.js";
+import {
+  type DeviceQueues,
+  type IpipRuntime,
+  overhead_bytes,
+  type TunnelRuntime,
+  type VxlanRuntime,
+} from "./tunnel.js";
+import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
+
+export interface PlanParts {
+  readonly workers: number;
+  readonly tunnels: readonly TunnelRuntime[];
+  readonly remotes: RemoteTable;
+  readonly counters: Counters;
+  readonly descriptors: Descriptors;
+  /** Sockets that receive IP protocol 4. */
+  readonly ipipReceivers: readonly number[];
+}
+
+/** One plan per worker; each gets an eventfd of its own. */
+export function workerPlans(parts: PlanParts): WorkerPlan[] {
+  return Array.from({ length: parts.workers }, (_, worker) => {
+    const wakeFd = native.wakeCreate();
+    if (wakeFd < 0) throw new Error(`eventfd failed: errno ${-wakeFd}`);
+    return {
+      worker,
+      wakeFd: parts.descriptors.own(wakeFd),
+      heartbeat: new SharedArrayBuffer(4),
+      remotes: parts.remotes.sharedState(),
+      counters: parts.counters.sharedState(),
+      vxlan: parts.tunnels
+        .filter((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")
+        .map((tunnel) => vxlanPlan(tunnel, worker)),
+      ipip: parts.tunnels
+        .filter((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")
+        .map((tunnel) => ipipPlan(tunnel, worker)),
+      ipipReceiveSockets: worker === 0 ? parts.ipipReceivers : [],
+    };
+  });
+}
+
+function devicePlan(device: DeviceQueues, worker: number): DevicePlan {
+  const { name, kind, offloads } = device;
+  return { name, kind, offloads, fd: device.fds[worker] };
+}
+
+function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
+  const { config } = tunnel;
+  const family = isIpv4(tunnel.local) ? 4 : 6;
+  return {
+    index: tunnel.index,
+    device: devicePlan(tunnel.device, worker),
+    vni: config.vni,
+    macHi: tunnel.mac.hi,
+    macLo: tunnel.mac.lo,
+    mtu_bytes: tunnel.device.mtu_bytes,
+    pathMtu_bytes: tunnel.underlayMtu_bytes - overhead_bytes(config, family),
+    learning: config.learning,
+    proxy: config.proxy,
+    strictReserved: config.strict_reserved,
+    dropInnerVlan: config.inner_vlan === "drop",
+    allow: allowedSources(config.allow),
+    fdb: tunnel.fdb.sharedState(),
+    neigh: tunnel.neigh.sharedState(),
+    flood: tunnel.flood.sharedState(),
+    sendSockets: tunnel.senders[worker],
+    receiveSocket: tunnel.receivers[worker],
+    udpSegment: tunnel.udpSegment,
+  };
+}
+
+function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
+  const { config, remoteRow } = tunnel;
+  return {
+    index: tunnel.index,
+    device: devicePlan(tunnel.device, worker),
+    local: tunnel.local.w3,
+    remote: tunnel.remote,
+    remoteRow,
+    ttl: config.ttl,
+    mtu_bytes: tunnel.device.mtu_bytes,
+    underlayMtu_bytes: tunnel.underlayMtu_bytes,
+    allow: allowedSources(config.allow),
+    routes: tunnel.routes.sharedState(),
+    sendSocket: tunnel.senders[worker],
+  };
+}

@@ -1,0 +1,92 @@
+// What the main thread keeps of each tunnel: its config with every `auto` resolved, its descriptors, and its tables.
+// Plain data and table set-up; opening is open-tunnel.ts, showing and changing is control/.
+
+import type {
+  IpipTunnelConfig,
+  RemoteConfig,
+  TunnelConfig,
+  VxlanTunnelConfig,
+} from "../config/effective.js";
+import { Fdb } from "../fdb/fdb.js";
+import { FloodList } from "../fdb/flood-list.js";
+import { Neigh } from "../neigh/neigh.js";
+import { RouteTable } from "../routes/route-table.js";
+import type { IpAddress } from "../wire/ip-address.js";
+import type { Mac } from "../wire/mac.js";
+
+/** One queue of the device per worker. */
+export interface DeviceQueues {
+  readonly name: string;
+  readonly ifindex: number;
+  readonly fds: readonly number[];
+  readonly kind: number;
+  /** OFFLOAD_* in force. */
+  readonly offloads: number;
+  readonly mtu_bytes: number;
+}
+
+interface CommonTunnel {
+  /** Number of the tunnel in remotes, counters and runs. */
+  readonly index: number;
+  readonly local: IpAddress;
+  readonly underlayMtu_bytes: number;
+  readonly device: DeviceQueues;
+}
+
+export interface VxlanRuntime extends CommonTunnel {
+  readonly type: "vxlan";
+  readonly config: VxlanTunnelConfig;
+  readonly mac: Mac;
+  readonly fdb: Fdb;
+  readonly neigh: Neigh;
+  readonly flood: FloodList;
+  /** Receiving sockets, one per worker. */
+  readonly receivers: readonly number[];
+  /** Sending sockets, a pool per worker. */
+  readonly senders: readonly (readonly number[])[];
+  readonly udpSegment: boolean;
+}
+
+export interface IpipRuntime extends CommonTunnel {
+  readonly type: "ipip";
+  readonly config: IpipTunnelConfig;
+  readonly routes: RouteTable;
+  /** Outer destination of a point-to-point tunnel, unsigned; 0 for one-to-many. */
+  readonly remote: number;
+  /** Row of the remote of a point-to-point tunnel, -1 for one-to-many. */
+  readonly remoteRow: number;
+  /** Sending sockets, one per worker. */
+  readonly senders: readonly number[];
+}
+
+export type TunnelRuntime = VxlanRuntime | IpipRuntime;
+
+/** Bytes of the outer headers in front of an inner IP packet: VXLAN 50 or 70, IPIP 20. */
+export function overhead_bytes(config: TunnelConfig, underlayFamily: 4 | 6): number {
+  if (config.type === "ipip") return 20;
+  // Outer IP (20 or 40), UDP (8), VXLAN (8), inner Ethernet (14).
+  return underlayFamily === 4 ? 50 : 70;
+}
+
+/** Neighbours per tunnel. */
+export const MAX_NEIGHBOURS = 65_536;
+/** Routes per IPIP tunnel. */
+export const MAX_ROUTES = 131_072;
+
+/** New tables for a VXLAN tunnel. */
+export function vxlanTables(config: VxlanTunnelConfig) {
+  return {
+    fdb: Fdb.create(config.max_entries),
+    neigh: Neigh.create(MAX_NEIGHBOURS),
+    flood: FloodList.create(),
+  };
+}
+
+export function ipipTables(): { routes: RouteTable } {
+  return { routes: RouteTable.create(MAX_ROUTES) };
+}
+
+/** Every remote that a VXLAN tunnel's config names, flood list first. */
+export function configuredRemotes(config: VxlanTunnelConfig): readonly RemoteConfig[] {
+  return [...config.remotes, ...config.fdb];
+}

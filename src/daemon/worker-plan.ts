@@ -1,0 +1,76 @@
+// What the main thread tells a data-plane worker at its start: descriptors, numbers and shared memory, nothing else.
+// Structured-clonable; the worker makes its forwarding objects from it.
+
+import type { FdbState } from "../fdb/fdb.js";
+import type { FloodListState } from "../fdb/flood-list.js";
+import type { AllowedSources } from "../forwarding/source-policy.js";
+import type { NeighState } from "../neigh/neigh.js";
+import type { RemoteTableState } from "../remotes/remote-table.js";
+import type { RouteTableState } from "../routes/route-table.js";
+import type { CountersState } from "../telemetry/counters.js";
+
+/** One queue of a device. */
+export interface DevicePlan {
+  readonly name: string;
+  readonly fd: number;
+  readonly kind: number;
+  readonly offloads: number;
+}
+
+export interface VxlanTunnelPlan {
+  readonly index: number;
+  readonly device: DevicePlan;
+  readonly vni: number;
+  readonly macHi: number;
+  readonly macLo: number;
+  readonly mtu_bytes: number;
+  readonly pathMtu_bytes: number;
+  readonly learning: boolean;
+  readonly proxy: boolean;
+  readonly strictReserved: boolean;
+  readonly dropInnerVlan: boolean;
+  readonly allow: AllowedSources;
+  readonly fdb: FdbState;
+  readonly neigh: NeighState;
+  readonly flood: FloodListState;
+  /** Descriptors of the sending sockets. */
+  readonly sendSockets: readonly number[];
+  /** Descriptor of the receiving socket, shared by the tunnels of one address and port. */
+  readonly receiveSocket: number;
+  readonly udpSegment: boolean;
+}
+
+export interface IpipTunnelPlan {
+  readonly index: number;
+  readonly device: DevicePlan;
+  readonly local: number;
+  readonly remote: number;
+  readonly remoteRow: number;
+  readonly ttl: number;
+  readonly mtu_bytes: number;
+  readonly underlayMtu_bytes: number;
+  readonly allow: AllowedSources;
+  readonly routes: RouteTableState;
+  readonly sendSocket: number;
+}
+
+export interface WorkerPlan {
+  readonly worker: number;
+  readonly wakeFd: number;
+  readonly heartbeat: SharedArrayBuffer;
+  readonly remotes: RemoteTableState;
+  readonly counters: CountersState;
+  readonly vxlan: readonly VxlanTunnelPlan[];
+  readonly ipip: readonly IpipTunnelPlan[];
+  /**
+   * Sockets that receive IP protocol 4, one per local address. Only worker 0 has them: of two raw sockets with the
+   * same address each would get every packet.
+   */
+  readonly ipipReceiveSockets: readonly number[];
+}
+
+/** What a worker tells the main thread. */
+export type WorkerMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "source-lost"; readonly name: string; readonly errno: number }
+  | { readonly kind: "stopped" };

@@ -1,0 +1,86 @@
+// The data-plane worker threads, seen from the main thread: start with a plan each, stop, report failure. A worker runs
+// one synchronous loop, so it is told things through a message port and woken by its eventfd.
+
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { native } from "#native";
+import type { Logger } from "../telemetry/log.js";
+import { errnoName } from "./errno-error.js";
+import type { WorkerMessage, WorkerPlan } from "./worker-plan.js";
+
+/** How long a worker may take to leave its loop before its thread is ended: milliseconds. */
+const STOP_PATIENCE_MS = 3000;
+/** JavaScript heap of a worker, MiB: packets live outside of it, so it needs next to nothing. */
+const HEAP_MIB = 64;
+/** Cores for one worker with `workers: auto`: the kernel's own work for a tunnel takes the rest. */
+const CORES_PER_WORKER = 4;
+const MAX_AUTO_WORKERS = 4;
+
+/** The number of workers that `workers: auto` stands for on this machine. */
+export function autoWorkers(cores: number = availableParallelism()): number {
+  return Math.min(MAX_AUTO_WORKERS, Math.max(1, Math.floor(cores / CORES_PER_WORKER)));
+}
+
+export class Workers {
+  readonly #threads: { worker: Worker; wakeFd: number; done: Promise<unknown> }[] = [];
+  readonly #log: Logger;
+  readonly #onFailure: (error: Error) => void;
+  #stopping = false;
+
+  /** @param onFailure told when a worker ends although nobody asked it to, or loses a device */
+  constructor(log: Logger, onFailure: (error: Error) => void) {
+    this.#log = log;
+    this.#onFailure = onFailure;
+  }
+
+  /** Starts one thread per plan; resolves when all of them are in their loops. */
+  async start(plans: readonly WorkerPlan[]): Promise<void> {
+    await Promise.all(plans.map((plan) => this.#startOne(plan)));
+  }
+
+  /** Tells all workers to stop and waits until they have. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(
+      this.#threads.map(async ({ worker, wakeFd, done }) => {
+        worker.postMessage("stop");
+        native.wakeSignal(wakeFd);
+        const patience = setTimeout(() => void worker.terminate(), STOP_PATIENCE_MS);
+        await done;
+        clearTimeout(patience);
+      }),
+    );
+    this.#threads.length = 0;
+  }
+
+  async #startOne(plan: WorkerPlan): Promise<void> {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), {
+      workerData: plan,
+      name: `culvert-${plan.worker}`,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+    });
+    const done = once(worker, "exit").catch(() => undefined);
+    this.#threads.push({ worker, wakeFd: plan.wakeFd, done });
+    await new Promise<void>((resolve, reject) => {
+      const fail = (error: Error) => {
+        reject(error);
+        if (!this.#stopping) this.#onFailure(error);
+      };
+      worker.on("error", fail);
+      worker.on("exit", (code) => {
+        if (!this.#stopping) fail(new Error(`worker ${plan.worker} ended with status ${code}`));
+      });
+      worker.on("message", (message: WorkerMessage) => {
+        if (message.kind === "ready") resolve();
+        if (message.kind === "source-lost") this.#sourceLost(message.name, message.errno);
+      });
+    });
+  }
+
+  #sourceLost(name: string, errno: number): void {
+    const reason = errnoName(-errno);
+    this.#log.error({ source: name, errno: reason }, "a descriptor of the data plane is gone");
+    this.#onFailure(new Error(`${name} is gone (${reason}): was the device deleted?`));
+  }
+}
