@@ -1,0 +1,61 @@
+// MAC addresses as two unsigned numbers: hi16 (the first two bytes) and lo32 (the other four).
+// Never a string or BigInt on the data path; text is for control code only.
+
+import { readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
+
+export const MAC_BYTES = 6;
+
+export interface Mac {
+  /** First two bytes, unsigned 16-bit. */
+  readonly hi: number;
+  /** Last four bytes, unsigned 32-bit. */
+  readonly lo: number;
+}
+
+/** First two bytes of the MAC at `at`. */
+export function macHi(bytes: Uint8Array, at: number): number {
+  return readU16(bytes, at);
+}
+
+/** Last four bytes of the MAC at `at`. */
+export function macLo(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + 2);
+}
+
+export function writeMac(bytes: Uint8Array, at: number, hi: number, lo: number): void {
+  writeU16(bytes, at, hi);
+  writeU32(bytes, at + 2, lo);
+}
+
+/** The I/G bit of the first byte; broadcast counts as multicast [IEEE 802 § 8.2]. */
+export function isMulticastMac(hi: number): boolean {
+  return (hi & 0x0100) !== 0;
+}
+
+export function isBroadcastMac(hi: number, lo: number): boolean {
+  return hi === 0xffff && lo === 0xffffffff;
+}
+
+export function isZeroMac(hi: number, lo: number): boolean {
+  return hi === 0 && lo === 0;
+}
+
+/** True for a MAC that one station can have: neither multicast nor zero. Anything else must not be learned. */
+export function isValidSourceMac(hi: number, lo: number): boolean {
+  return !isMulticastMac(hi) && !isZeroMac(hi, lo);
+}
+
+const MAC_TEXT = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
+
+/** Parses `aa:bb:cc:dd:ee:ff` or `aa-bb-cc-dd-ee-ff` (either case, not mixed separators); undefined if not a MAC. */
+export function parseMac(text: string): Mac | undefined {
+  if (!MAC_TEXT.test(text)) return undefined;
+  const digits = text.replaceAll(/[:-]/g, "");
+  return { hi: Number.parseInt(digits.slice(0, 4), 16), lo: Number.parseInt(digits.slice(4), 16) };
+}
+
+/** `aa:bb:cc:dd:ee:ff`, lower case. */
+export function formatMac(hi: number, lo: number): string {
+  const digits = hi.toString(16).padStart(4, "0") + lo.toString(16).padStart(8, "0");
+  return digits.replaceAll(/..(?=.)/g, "$&:");
+}

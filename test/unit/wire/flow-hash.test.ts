@@ -1,0 +1,115 @@
+// The flow hash: same flow same hash, other flow other hash, fragments, even spreading, no read past the end.
+
+import { describe, expect, it } from "vitest";
+import { frameFlowHash, packetFlowHash } from "../../../src/wire/flow-hash.js";
+import { wireVector, wireVectorNames } from "../../vectors/wire-vectors.js";
+import { guarded, patched } from "./support.js";
+
+const hashOf = (bytes: Uint8Array, end = bytes.length) =>
+  frameFlowHash(guarded(bytes, 0, end), 0, end);
+
+describe("flow hash", () => {
+  it.each([
+    ["ipv4-udp", 14],
+    ["ipv6-tcp-syn", 14],
+    ["ipv6-fragment-later", 14],
+    ["vlan-ipv4-udp", 18],
+    ["qinq-ipv6-udp", 22],
+  ])("of the packet in %s is that of the frame, unsigned 32-bit", (name, l3) => {
+    const { bytes } = wireVector(name);
+    const hash = packetFlowHash(guarded(bytes, l3, bytes.length), l3, bytes.length);
+    expect(hash).toBe(hashOf(bytes));
+    expect(hash).toBe(hash >>> 0);
+  });
+
+  it("skips VLAN tags, options and extension headers", () => {
+    const v4 = hashOf(wireVector("ipv4-udp").bytes);
+    expect(hashOf(wireVector("vlan-ipv4-udp").bytes)).toBe(v4);
+    expect(hashOf(wireVector("ipv4-options-udp").bytes)).toBe(v4);
+    const v6 = hashOf(wireVector("ipv6-udp").bytes);
+    expect(hashOf(wireVector("qinq-ipv6-udp").bytes)).toBe(v6);
+    expect(hashOf(wireVector("ipv6-extensions-udp").bytes)).toBe(v6);
+  });
+
+  it.each([
+    ["ipv4-udp", [26, 29, 30, 33, 34, 35, 36, 37], [0, 6, 15, 18, 22, 42, 64]],
+    ["ipv6-udp", [22, 30, 37, 38, 53, 54, 57], [0, 6, 15, 21, 62, 84]],
+    ["ipv4-sctp", [26, 33, 34, 37], [0, 6, 15, 22, 46]],
+    ["ipv4-echo-request", [26, 33], [0, 6, 15, 34, 38, 40, 64]],
+    ["ipv4-fragment-first", [26, 33], [18, 34, 36, 40]],
+    ["ipv6-fragment-first", [22, 53], [58, 62, 64]],
+    ["arp-request", [0, 5, 6, 11, 13], [14, 38, 59]],
+    ["vlan-three-tags", [0, 5, 6, 11], [14, 15, 24, 60]],
+  ])("of %s depends on its flow and nothing else", (name, flowBytes, otherBytes) => {
+    const { bytes } = wireVector(name);
+    const hash = hashOf(bytes);
+    for (const at of flowBytes)
+      expect(hashOf(patched(bytes, at, bytes[at] ^ 1)), `${at}`).not.toBe(hash);
+    for (const at of otherBytes)
+      expect(hashOf(patched(bytes, at, bytes[at] ^ 1)), `${at}`).toBe(hash);
+  });
+
+  it("tells protocols with the same ports apart", () => {
+    const { bytes } = wireVector("ipv4-udp");
+    expect(hashOf(patched(bytes, 23, 6))).not.toBe(hashOf(bytes));
+  });
+
+  it("takes no ports from padding", () => {
+    for (const [name, lengthAt, length, portsAt] of [
+      ["ipv4-udp", 16, 23, 34],
+      ["ipv6-udp", 18, 3, 54],
+    ] as const) {
+      const short = patched(wireVector(name).bytes, lengthAt, 0, length);
+      expect(hashOf(patched(short, portsAt, 1, 2, 3, 4))).toBe(hashOf(short));
+    }
+  });
+
+  it("is one for all fragments of a datagram", () => {
+    const v4 = wireVector("ipv4-fragment-first").bytes;
+    expect(hashOf(wireVector("ipv4-fragment-later").bytes)).toBe(hashOf(v4));
+    const v6 = wireVector("ipv6-fragment-first").bytes;
+    expect(hashOf(wireVector("ipv6-fragment-later").bytes)).toBe(hashOf(v6));
+  });
+
+  it.each(wireVectorNames)("reads no byte past any truncation of %s", (name) => {
+    const { bytes } = wireVector(name);
+    for (let end = 0; end <= bytes.length; end++) {
+      expect(Number.isInteger(hashOf(bytes, end))).toBe(true);
+      const at = Math.min(14, end);
+      expect(Number.isInteger(packetFlowHash(guarded(bytes, at, end), at, end))).toBe(true);
+    }
+  });
+
+  /** Chi-squared of 10,000 flows over 16 buckets; 15 degrees of freedom exceed 37.7 once in a thousand. */
+  function chiSquared(bucketOf: (flow: number) => number): number {
+    const buckets = new Array<number>(16).fill(0);
+    for (let flow = 0; flow < 10_000; flow++) buckets[bucketOf(flow)]++;
+    return buckets.reduce((total, n) => total + (n - 625) ** 2 / 625, 0);
+  }
+
+  const ports = (flow: number) => patched(wireVector("ipv4-udp").bytes, 34, flow >> 8, flow & 0xff);
+  const hosts = (flow: number) => patched(wireVector("ipv4-udp").bytes, 32, flow >> 8, flow & 0xff);
+  const hosts6 = (flow: number) =>
+    patched(wireVector("ipv6-udp").bytes, 52, flow >> 8, flow & 0xff);
+  const stations = (flow: number) =>
+    patched(wireVector("arp-reply").bytes, 10, flow >> 8, flow & 0xff);
+
+  it.each([
+    ["consecutive source ports", ports],
+    ["consecutive IPv4 hosts", hosts],
+    ["consecutive IPv6 hosts", hosts6],
+    ["consecutive MACs", stations],
+  ])("spreads %s evenly, by low bits, high bits and scaling", (_, frameOf) => {
+    const hashes = Array.from({ length: 10_000 }, (_unused, flow) => {
+      const bytes = frameOf(flow);
+      return frameFlowHash(bytes, 0, bytes.length);
+    });
+    // Random values would give about one collision in 10,000 of 2^32.
+    expect(new Set(hashes).size).toBeGreaterThan(9_995);
+    expect(chiSquared((flow) => hashes[flow] & 15)).toBeLessThan(37.7);
+    expect(chiSquared((flow) => hashes[flow] >>> 28)).toBeLessThan(37.7);
+    expect(chiSquared((flow) => Math.floor(((hashes[flow] & 0xffff) * 16) / 65536))).toBeLessThan(
+      37.7,
+    );
+  });
+});

@@ -1,0 +1,64 @@
+// VXLAN headers: tshark's fields, every flag and reserved bit, emission, truncation.
+
+import { describe, expect, it } from "vitest";
+import {
+  checkVxlan,
+  emitVxlan,
+  parseVxlan,
+  VXLAN_FLAG_VNI,
+  VXLAN_HEADER_BYTES,
+  VXLAN_VNI_MAX,
+  vxlanFlags,
+  vxlanReservedClean,
+  vxlanVni,
+  writeVxlan,
+} from "../../../src/wire/vxlan.js";
+import { wireVector } from "../../vectors/wire-vectors.js";
+import { emitted, expectTruncationRefused, patched } from "./support.js";
+
+const AT = 42;
+
+describe("vxlan", () => {
+  it("reads and writes the header as tshark and scapy do", () => {
+    const { bytes, number } = wireVector("vxlan-ipv4-tcp");
+    expect(vxlanVni(bytes, AT)).toBe(number("vxlan.vni"));
+    expect(vxlanFlags(bytes, AT)).toBe(number("vxlan.flags") >> 8);
+    expect(vxlanFlags(bytes, AT)).toBe(VXLAN_FLAG_VNI);
+    const repr = parseVxlan(bytes, AT, bytes.length)!;
+    expect(emitted((out, at) => emitVxlan(repr, out, at))).toEqual(bytes.slice(AT, AT + 8));
+  });
+
+  it.each([0, 1, 0x800000, VXLAN_VNI_MAX])("carries VNI %i", (vni) => {
+    const bytes = emitted((out, at) => {
+      writeVxlan(out, at, vni);
+      return VXLAN_HEADER_BYTES;
+    });
+    expect(parseVxlan(bytes, 0, 8)).toEqual({ vni });
+    expect(vxlanReservedClean(bytes, 0)).toBe(true);
+  });
+
+  it("sees every reserved bit, and only those", () => {
+    const clean = Uint8Array.of(8, 0, 0, 0, 0xff, 0xff, 0xff, 0);
+    const dirty: number[] = [];
+    for (let bit = 0; bit < 64; bit++) {
+      const byte = bit >> 3;
+      const flipped = patched(clean, byte, clean[byte] ^ (0x80 >> (bit & 7)));
+      if (!vxlanReservedClean(flipped, 0)) dirty.push(bit);
+    }
+    const reserved = Array.from({ length: 64 }, (_, bit) => bit).filter(
+      (bit) => bit !== 4 && (bit < 32 || bit > 55),
+    );
+    expect(dirty).toEqual(reserved);
+  });
+
+  it("ignores reserved bits but not a missing I flag", () => {
+    const bytes = Uint8Array.of(0xff, 1, 2, 3, 0, 0, 100, 4);
+    expect(parseVxlan(bytes, 0, 8)).toEqual({ vni: 100 });
+    expect(parseVxlan(patched(bytes, 0, 0xf7), 0, 8)).toBeUndefined();
+  });
+
+  it("refuses fewer than 8 bytes", () => {
+    expectTruncationRefused(checkVxlan, wireVector("vxlan-ipv4-tcp").bytes, AT, 8);
+    expect(parseVxlan(wireVector("vxlan-ipv4-tcp").bytes, AT, AT + 7)).toBeUndefined();
+  });
+});
