@@ -111,7 +111,7 @@ export interface FdbEntry {
   vni?: number | undefined;
   /** "permanent" never ages (config, command line); "dynamic" was learned. */
   state: "permanent" | "dynamic";
-  /** Seconds since the entry last carried a frame. */
+  /** Seconds since a frame from this MAC was last received; frames towards it are not tracked. */
   used_s: number;
   /** Seconds since the entry last changed or was confirmed. */
   updated_s: number;

@@ -21,6 +21,7 @@ import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
@@ -85,7 +86,8 @@ export class Daemon {
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, workers };
+    const peers = new Peers(remotes, counters);
+    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
     const tunnels = openTunnels(config, parts);
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
@@ -94,7 +96,7 @@ export class Daemon {
     await this.#workers.start(workerPlans(planParts));
     setUpLinks(rtnl, tunnels, this.#log);
     const started_s = monotonicSeconds();
-    const context = { tunnels, remotes, counters, rtnl, offloads, workers, started_s };
+    const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
     await this.#serve(context);
     const age = () => ageTables(tunnels, remotes);
     this.#ageing = setInterval(age, AGEING_INTERVAL_MS);

@@ -11,6 +11,7 @@ import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
+import type { Peers } from "./peers.js";
 import type { Sockets } from "./sockets.js";
 import {
   type IpipRuntime,
@@ -20,7 +21,7 @@ import {
   type VxlanRuntime,
   vxlanTables,
 } from "./tunnel.js";
-import { addRemote, fillIpip, fillVxlan } from "./tunnel-tables.js";
+import { fillIpip, fillVxlan } from "./tunnel-tables.js";
 
 /** What opening a tunnel needs of the daemon. */
 export interface OpenParts {
@@ -29,6 +30,7 @@ export interface OpenParts {
   readonly offloads: Offloads;
   readonly sockets: Sockets;
   readonly remotes: RemoteTable;
+  readonly peers: Peers;
   readonly workers: number;
 }
 
@@ -72,7 +74,7 @@ function openVxlan(config: VxlanTunnelConfig, index: number, parts: OpenParts): 
     udpSegment: parts.offloads.udpSegment && config.udp_csum,
     ...vxlanTables(config),
   };
-  fillVxlan(runtime, parts.remotes);
+  fillVxlan(runtime, parts.peers);
   return runtime;
 }
 
@@ -87,7 +89,7 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
   );
   const device = openDevice(config, mtu_bytes, undefined, parts);
   parts.remotes.defineTunnel(index, 0, 0);
-  const remoteRow = config.remote === "any" ? -1 : addRemote(parts.remotes, index, config.remote);
+  const remoteRow = config.remote === "any" ? -1 : parts.peers.acquire(index, config.remote);
   const runtime: IpipRuntime = {
     type: "ipip",
     config,
@@ -100,7 +102,7 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
     senders,
     ...ipipTables(),
   };
-  fillIpip(runtime, parts.remotes);
+  fillIpip(runtime, parts.peers);
   return runtime;
 }
 

@@ -1,46 +1,21 @@
-// Fills a tunnel's tables from its config, and the operations on remotes that config and control socket share: a static
-// FDB entry, a flood-list member and a route's gateway each hold a reference to a remote, and a remote is allowed to
-// send to us as long as somebody holds one.
+// Fills a tunnel's tables from its config, when it is opened.
 
 import type { RemoteConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import { FDB_PERMANENT } from "../fdb/fdb.js";
 import { NEIGH_PERMANENT } from "../neigh/neigh.js";
-import { REMOTE_FLAG_ALLOWED } from "../remotes/remote-rows.js";
-import type { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { TABLE_EXISTS, TABLE_FULL } from "../shared-memory/table-result.js";
 import { ipOf, ipv4PrefixOf, macOf } from "./addresses.js";
+import type { Peers } from "./peers.js";
 import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
 
-/** A reference to a remote. Throws CULVERT_TABLE_FULL when there is no room for another. */
-export function addRemote(
-  remotes: RemoteTable,
-  tunnel: number,
-  dst: string,
-  port = 0,
-  vni = 0,
-): number {
-  const { w0, w1, w2, w3 } = ipOf(dst);
-  const row = remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, REMOTE_FLAG_ALLOWED);
-  if (row >= 0) return row;
-  throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${dst}`, {
-    hint: `the daemon holds at most ${remotes.maxRemotes} remotes of all tunnels`,
-  });
-}
-
-/** Gives a reference back; what was learned from a remote that nobody holds any more is forgotten with it. */
-export function releaseRemote(tunnel: VxlanRuntime, remotes: RemoteTable, row: number): void {
-  remotes.release(row);
-  if (remotes.family(row) === 0) tunnel.fdb.flush({ remotes: new Set([row]) });
-}
-
-export function fillVxlan(tunnel: VxlanRuntime, remotes: RemoteTable): void {
+export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
   const { config, index } = tunnel;
-  const row = ({ dst, port, vni }: RemoteConfig) => addRemote(remotes, index, dst, port, vni);
+  const row = ({ dst, port, vni }: RemoteConfig) => peers.acquire(index, dst, port, vni);
   for (const remote of config.remotes) {
     const added = row(remote);
-    if (tunnel.flood.append(added) === TABLE_EXISTS) remotes.release(added);
+    if (tunnel.flood.append(added) === TABLE_EXISTS) peers.release(added);
   }
   for (const entry of config.fdb) {
     const { hi, lo } = macOf(entry.mac);
@@ -54,10 +29,10 @@ export function fillVxlan(tunnel: VxlanRuntime, remotes: RemoteTable): void {
   }
 }
 
-export function fillIpip(tunnel: IpipRuntime, remotes: RemoteTable): void {
+export function fillIpip(tunnel: IpipRuntime, peers: Peers): void {
   for (const { to, via } of tunnel.config.routes) {
     const { prefix, length } = ipv4PrefixOf(to);
-    const remote = via === undefined ? -1 : addRemote(remotes, tunnel.index, via);
+    const remote = via === undefined ? -1 : peers.acquire(tunnel.index, via);
     const gateway = via === undefined ? 0 : ipOf(via).w3;
     const result = tunnel.routes.replace({ prefix, prefixLength: length, gateway, remote });
     if (result === TABLE_FULL) {

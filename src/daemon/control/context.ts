@@ -4,13 +4,14 @@ import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { Counters } from "../../telemetry/counters.js";
-import { formatIp } from "../../wire/ip-address.js";
 import type { Offloads } from "../offloads.js";
+import type { Peers } from "../peers.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly peers: Peers;
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;
@@ -51,9 +52,3 @@ export function vxlanNamed(context: ControlContext, dev: string): VxlanRuntime {
 
 export const isVxlan = (tunnel: TunnelRuntime): tunnel is VxlanRuntime => tunnel.type === "vxlan";
 export const isIpip = (tunnel: TunnelRuntime): tunnel is IpipRuntime => tunnel.type === "ipip";
-
-/** The address of a remote's row as text; "" if the row is free. */
-export function remoteAddress(remotes: RemoteTable, row: number): string {
-  const entry = remotes.get(row);
-  return entry === undefined ? "" : formatIp(...entry.address);
-}

@@ -15,13 +15,13 @@ import {
   TABLE_EXISTS,
   TABLE_FULL,
   TABLE_NOT_FOUND,
+  TABLE_OK,
   type TableResult,
 } from "../../shared-memory/table-result.js";
 import { formatIp, ipEquals, isIpv4 } from "../../wire/ip-address.js";
 import { formatMac, isMulticastMac, isZeroMac, type Mac } from "../../wire/mac.js";
 import { ipOf, macOf } from "../addresses.js";
 import type { VxlanRuntime } from "../tunnel.js";
-import { addRemote, releaseRemote } from "../tunnel-tables.js";
 import { type ControlContext, isVxlan, selectTunnels, vxlanNamed } from "./context.js";
 
 const ZERO_MAC = "00:00:00:00:00:00";
@@ -101,7 +101,6 @@ function changeUnicast(
   mac: Mac,
   change: FdbChange,
 ): void {
-  const { remotes } = context;
   if (change.op === "append") {
     throw refused("append needs the all-zero MAC: an ordinary MAC has one remote", {
       hint: "use `replace` to point it to another remote",
@@ -121,11 +120,10 @@ function changeUnicast(
     change.op === "add"
       ? tunnel.fdb.add(mac.hi, mac.lo, row, FDB_PERMANENT, now_s)
       : tunnel.fdb.replace(mac.hi, mac.lo, row, FDB_PERMANENT, now_s, old);
-  settle(tunnel, change, result, () => releaseRemote(tunnel, remotes, row));
+  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, row));
 }
 
 function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: FdbChange): void {
-  const { remotes } = context;
   if (change.op === "replace") {
     throw refused("replace is for unicast MACs: the all-zero MAC has a list of remotes", {
       hint: "use `append` and `del` to change the list",
@@ -137,7 +135,7 @@ function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: 
       .filter((row) => change.dst === undefined || rowIs(context, row, change));
     if (gone.length === 0) throw notFound(change);
     for (const row of gone) {
-      if (tunnel.flood.remove(row) >= 0) releaseRemote(tunnel, remotes, row);
+      if (tunnel.flood.remove(row) === TABLE_OK) context.peers.releaseVxlan(tunnel, row);
     }
     return;
   }
@@ -145,16 +143,16 @@ function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: 
     throw exists(change, "use `append` to add a remote to the list");
   }
   const row = acquire(context, tunnel, change);
-  settle(tunnel, change, tunnel.flood.append(row), () => releaseRemote(tunnel, remotes, row));
+  settle(tunnel, change, tunnel.flood.append(row), () => context.peers.releaseVxlan(tunnel, row));
 }
 
-function acquire({ remotes }: ControlContext, tunnel: VxlanRuntime, change: FdbChange): number {
+function acquire({ peers }: ControlContext, tunnel: VxlanRuntime, change: FdbChange): number {
   const { port, vni } = tunnel.config;
   const dst = change.dst;
   if (dst === undefined) {
     throw refused(`${change.op} needs a destination`, { hint: "say `dst ADDRESS`" });
   }
-  return addRemote(remotes, tunnel.index, dst, change.port ?? port, change.vni ?? vni);
+  return peers.acquire(tunnel.index, dst, change.port ?? port, change.vni ?? vni);
 }
 
 /** Throws what a table's result means, after `undo`. */
@@ -184,8 +182,8 @@ function removeEntry(context: ControlContext, tunnel: VxlanRuntime, entry: FdbEn
 }
 
 /** Only configured entries hold a reference to their remote. */
-function releaseFixed({ remotes }: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): void {
-  if ((entry.flags & FIXED) !== 0) releaseRemote(tunnel, remotes, entry.remote);
+function releaseFixed({ peers }: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): void {
+  if ((entry.flags & FIXED) !== 0) peers.releaseVxlan(tunnel, entry.remote);
 }
 
 function isAt(context: ControlContext, entry: FdbEntry, change: FdbChange): boolean {
