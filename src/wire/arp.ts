@@ -1,5 +1,5 @@
-// ARP for IPv4 over Ethernet [RFC 826], the only combination an overlay carries. Seen from behind the Ethernet
-// header (and VLAN tags). Run checkArp once before the accessors.
+// ARP for IPv4 over Ethernet [RFC 826], the only combination an overlay carries. Seen from behind
+// the Ethernet header (and VLAN tags). Run checkArp once before the accessors.
 
 import { readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { ETHERTYPE_IPV4 } from "./ethernet.js";

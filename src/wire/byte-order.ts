@@ -1,5 +1,6 @@
-// Network byte order over a Uint8Array: the only place where bytes become 16-bit and 32-bit numbers.
-// Allocation-free and unchecked: callers have compared lengths before. A DataView would need an object per buffer.
+// Network byte order over a Uint8Array: the only place where bytes become 16-bit and 32-bit
+// numbers. Allocation-free and unchecked: callers have compared lengths before. A DataView would
+// need an object per buffer.
 
 /** Unsigned 16-bit number at `at`. */
 export function readU16(bytes: Uint8Array, at: number): number {
@@ -25,7 +26,10 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value;
 }
 
-/** Copies `length` bytes; the two ranges must not overlap. A loop, because `subarray` would allocate. */
+/**
+ * Copies `length` bytes; the two ranges must not overlap. A loop, because `subarray` would
+ * allocate.
+ */
 export function copyBytes(
   from: Uint8Array,
   fromAt: number,

@@ -8,10 +8,11 @@ function fold(sum: number): number {
 }
 
 /**
- * One's complement sum of `length` bytes as big-endian 16-bit words, an odd last byte padded with zero
- * [RFC 1071 § 1], on top of `initial` (an earlier sum, at most 32 bits). Folded to 16 bits, not complemented.
- * Sums of ranges can be chained when every range but the last has an even length. At most 64 KiB at a time, an IP
- * packet's limit: so the total cannot pass 32 bits before it is folded.
+ * One's complement sum of `length` bytes as big-endian 16-bit words, an odd last byte padded with
+ * zero [RFC 1071 § 1], on top of `initial` (an earlier sum, at most 32 bits). Folded to 16 bits,
+ * not complemented. Sums of ranges can be chained when every range but the last has an even length.
+ * At most 64 KiB at a time, an IP packet's limit: so the total cannot pass 32 bits before it is
+ * folded.
  */
 export function sum(bytes: Uint8Array, at: number, length: number, initial: number): number {
   let total = fold(initial);
@@ -27,7 +28,9 @@ export function finish(total: number): number {
   return ~fold(total) & 0xffff;
 }
 
-/** Sum of the IPv4 pseudo header: addresses, protocol, length_bytes of the L4 part [RFC 9293 § 3.1]. */
+/**
+ * Sum of the IPv4 pseudo header: addresses, protocol, length_bytes of the L4 part [RFC 9293 § 3.1].
+ */
 export function pseudoHeaderSumV4(
   bytes: Uint8Array,
   ipAt: number,
@@ -48,8 +51,9 @@ export function pseudoHeaderSumV6(
 }
 
 /**
- * Sum of an L4 part `l4At`..`end` with its pseudo header, of the family that the IP header's version tells.
- * `finish` of it is 0 when the checksum within is right; with a zeroed checksum field it is the checksum.
+ * Sum of an L4 part `l4At`..`end` with its pseudo header, of the family that the IP header's
+ * version tells. `finish` of it is 0 when the checksum within is right; with a zeroed checksum
+ * field it is the checksum.
  */
 export function transportSum(
   bytes: Uint8Array,

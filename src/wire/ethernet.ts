@@ -1,4 +1,5 @@
-// Ethernet II headers [IEEE 802.3 § 3.1.1]. Accessors are for the data path: run checkEthernet once before them.
+// Ethernet II headers [IEEE 802.3 § 3.1.1]. Accessors are for the data path: run checkEthernet once
+// before them.
 
 import { readU16, writeU16 } from "./byte-order.js";
 import { MAC_BYTES, type Mac, macHi, macLo, writeMac } from "./mac.js";

@@ -1,7 +1,8 @@
-// A hash of the inner flow, for what must keep one flow on one path: the outer source port [RFC 7348 § 5], the
-// worker's queue. Addresses, protocol and ports; no ports for fragments, so that all fragments of one datagram
-// hash alike. Hot path: no allocation, never reads past `end`, takes malformed input without complaint.
-// It spreads flows; it is no defence against someone who chooses ports to make them collide.
+// A hash of the inner flow, for what must keep one flow on one path: the outer source port [RFC
+// 7348 § 5], the worker's queue. Addresses, protocol and ports; no ports for fragments, so that all
+// fragments of one datagram hash alike. Hot path: no allocation, never reads past `end`, takes
+// malformed input without complaint. It spreads flows; it is no defence against someone who chooses
+// ports to make them collide.
 
 import { readU16, readU32 } from "./byte-order.js";
 import {
@@ -59,7 +60,10 @@ export function frameFlowHash(bytes: Uint8Array, at: number, end: number): numbe
   return finalize(mix(hash, type));
 }
 
-/** Flow hash of the bare IP packet `at`..`end`, unsigned 32-bit: the same as of a frame that holds the packet. */
+/**
+ * Flow hash of the bare IP packet `at`..`end`, unsigned 32-bit: the same as of a frame that holds
+ * the packet.
+ */
 export function packetFlowHash(bytes: Uint8Array, at: number, end: number): number {
   if (checkIpv4(bytes, at, end)) return hashIpv4(bytes, at);
   if (checkIpv6(bytes, at, end)) return hashIpv6(bytes, at);
@@ -90,8 +94,8 @@ function hashIpv6(bytes: Uint8Array, at: number): number {
   const packetEnd = at + IPV6_HEADER_BYTES + ipv6PayloadLength(bytes, at);
   const walk = walkIpv6Extensions(bytes, at, packetEnd);
   if (walk < 0) return finalize(mix(hash, ipv6NextHeader(bytes, at)));
-  // Behind the fragment header the first fragment may show more extension headers than the later ones do: the
-  // protocol found would differ, so fragments hash by their addresses alone.
+  // Behind the fragment header the first fragment may show more extension headers than the later
+  // ones do: the protocol found would differ, so fragments hash by their addresses alone.
   if (walkIsFragment(walk)) return finalize(hash);
   const protocol = walkProtocol(walk);
   hash = mix(hash, protocol);
@@ -104,13 +108,19 @@ function hasPorts(protocol: number): boolean {
   return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === PROTOCOL_SCTP;
 }
 
-/** Takes one 32-bit word in: a multiply spreads it upwards, the rotation brings high bits down again. */
+/**
+ * Takes one 32-bit word in: a multiply spreads it upwards, the rotation brings high bits down
+ * again.
+ */
 function mix(hash: number, word: number): number {
   const k = Math.imul(hash ^ word, 0x85ebca6b);
   return Math.imul((k << 15) | (k >>> 17), 0xc2b2ae35) ^ (k >>> 13);
 }
 
-/** Makes every bit depend on every other, so that the low bits (and a modulo) are as good as the high ones. */
+/**
+ * Makes every bit depend on every other, so that the low bits (and a modulo) are as good as the
+ * high ones.
+ */
 function finalize(hash: number): number {
   let h = hash ^ (hash >>> 16);
   h = Math.imul(h, 0x7feb352d);

@@ -1,5 +1,5 @@
-// ICMP [RFC 792] as far as a tunnel needs it: the header, and fragmentation needed, the error that tells an inner
-// sender the tunnel's MTU. Run checkIcmp once before the accessors.
+// ICMP [RFC 792] as far as a tunnel needs it: the header, and fragmentation needed, the error that
+// tells an inner sender the tunnel's MTU. Run checkIcmp once before the accessors.
 
 import { copyBytes, readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, sum } from "./checksum.js";
@@ -58,7 +58,10 @@ export function icmpRest(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at + ICMP_REST);
 }
 
-/** Next-hop MTU of a fragmentation needed message, in bytes; 0 from routers older than [RFC 1191 § 4]. */
+/**
+ * Next-hop MTU of a fragmentation needed message, in bytes; 0 from routers older than [RFC 1191 §
+ * 4].
+ */
 export function icmpNextHopMtu(bytes: Uint8Array, at: number): number {
   return readU16(bytes, at + ICMP_REST + 2);
 }
@@ -100,7 +103,9 @@ export interface IcmpRepr {
   data: Uint8Array;
 }
 
-/** The message `at`..`end` (without IP header); undefined when truncated or its checksum is wrong. */
+/**
+ * The message `at`..`end` (without IP header); undefined when truncated or its checksum is wrong.
+ */
 export function parseIcmp(bytes: Uint8Array, at: number, end: number): IcmpRepr | undefined {
   if (!checkIcmp(bytes, at, end) || !icmpChecksumValid(bytes, at, end)) return undefined;
   return {
@@ -123,9 +128,9 @@ export function emitIcmp(repr: IcmpRepr, bytes: Uint8Array, at: number): number 
 }
 
 /**
- * Whether an error may be sent about the IPv4 packet `at`..`end` [RFC 1122 § 3.2.2]: not about ICMP errors, later
- * fragments, multicast or broadcast, or to a source that is no single host. A subnet's broadcast address and
- * a link-layer broadcast cannot be seen here.
+ * Whether an error may be sent about the IPv4 packet `at`..`end` [RFC 1122 § 3.2.2]: not about ICMP
+ * errors, later fragments, multicast or broadcast, or to a source that is no single host. A
+ * subnet's broadcast address and a link-layer broadcast cannot be seen here.
  */
 export function mayAnswerIpv4(bytes: Uint8Array, at: number, end: number): boolean {
   if (!checkIpv4(bytes, at, end) || ipv4FragmentOffset(bytes, at) !== 0) return false;
@@ -141,9 +146,10 @@ export function mayAnswerIpv4(bytes: Uint8Array, at: number, end: number): boole
 }
 
 /**
- * Writes a whole IPv4 packet with ICMP "fragmentation needed and DF set" [RFC 792, RFC 1191 § 4] about the packet
- * `packetAt`..`packetEnd`, to that packet's source. Returns its bytes (at most ICMP_ERROR_MAX_BYTES), or 0 where
- * no answer is allowed. Whether DF is set is the caller's question. `out` must not overlap the packet.
+ * Writes a whole IPv4 packet with ICMP "fragmentation needed and DF set" [RFC 792, RFC 1191 § 4]
+ * about the packet `packetAt`..`packetEnd`, to that packet's source. Returns its bytes (at most
+ * ICMP_ERROR_MAX_BYTES), or 0 where no answer is allowed. Whether DF is set is the caller's
+ * question. `out` must not overlap the packet.
  * @param sourceIp the answer's source, unsigned 32-bit
  */
 export function emitFragmentationNeeded(

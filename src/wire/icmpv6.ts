@@ -1,6 +1,7 @@
-// ICMPv6 [RFC 4443] and neighbour discovery [RFC 4861] as far as a tunnel needs them: packet too big, and what an
-// ND proxy reads and sends. ICMPv6 checksums cover the IPv6 header, so ND functions take whole IPv6 packets (`at` is
-// the IPv6 header) without extension headers: fragmented ND must be ignored [RFC 6980 § 5], others are not in use.
+// ICMPv6 [RFC 4443] and neighbour discovery [RFC 4861] as far as a tunnel needs them: packet too
+// big, and what an ND proxy reads and sends. ICMPv6 checksums cover the IPv6 header, so ND
+// functions take whole IPv6 packets (`at` is the IPv6 header) without extension headers: fragmented
+// ND must be ignored [RFC 6980 § 5], others are not in use.
 
 import { copyBytes, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, transportSum } from "./checksum.js";
@@ -95,7 +96,10 @@ export function checkIcmpv6(_bytes: Uint8Array, icmpAt: number, end: number): bo
   return end - icmpAt >= ICMPV6_BODY;
 }
 
-/** One word of the ND target, 0..3; `at` is the IPv6 header of a checked solicitation or advertisement. */
+/**
+ * One word of the ND target, 0..3; `at` is the IPv6 header of a checked solicitation or
+ * advertisement.
+ */
 export function ndTargetWord(bytes: Uint8Array, at: number, word: number): number {
   return readU32(bytes, at + IPV6_HEADER_BYTES + ND_TARGET + 4 * word);
 }
@@ -167,14 +171,20 @@ function toSolicitedNode(bytes: Uint8Array, at: number): boolean {
   );
 }
 
-/** True when the IPv6 packet `at`..`end` is a valid neighbour solicitation [RFC 4861 § 7.1.1], checksum included. */
+/**
+ * True when the IPv6 packet `at`..`end` is a valid neighbour solicitation [RFC 4861 § 7.1.1],
+ * checksum included.
+ */
 export function checkNeighbourSolicitation(bytes: Uint8Array, at: number, end: number): boolean {
   if (!checkNeighbourMessage(bytes, at, end, ICMPV6_NEIGHBOUR_SOLICITATION)) return false;
   if (!ndSourceUnspecified(bytes, at)) return true;
   return toSolicitedNode(bytes, at) && ndSourceMacAt(bytes, at) < 0;
 }
 
-/** True when the IPv6 packet `at`..`end` is a valid neighbour advertisement [RFC 4861 § 7.1.2], checksum included. */
+/**
+ * True when the IPv6 packet `at`..`end` is a valid neighbour advertisement [RFC 4861 § 7.1.2],
+ * checksum included.
+ */
 export function checkNeighbourAdvertisement(bytes: Uint8Array, at: number, end: number): boolean {
   if (!checkNeighbourMessage(bytes, at, end, ICMPV6_NEIGHBOUR_ADVERTISEMENT)) return false;
   const solicited = (bytes[at + IPV6_HEADER_BYTES + ND_FLAGS] & FLAG_SOLICITED) !== 0;
@@ -314,8 +324,9 @@ export function emitNeighbourAdvertisement(
 }
 
 /**
- * Whether a packet too big may be sent about the IPv6 packet `at`..`end` [RFC 4443 § 2.4 (e)]: not about errors
- * and redirects, not to a source that is no single node. A multicast destination is allowed for this one error.
+ * Whether a packet too big may be sent about the IPv6 packet `at`..`end` [RFC 4443 § 2.4 (e)]: not
+ * about errors and redirects, not to a source that is no single node. A multicast destination is
+ * allowed for this one error.
  */
 export function mayAnswerTooBig(bytes: Uint8Array, at: number, end: number): boolean {
   if (!checkIpv6(bytes, at, end)) return false;
@@ -332,9 +343,9 @@ export function mayAnswerTooBig(bytes: Uint8Array, at: number, end: number): boo
 }
 
 /**
- * Writes a whole IPv6 packet with ICMPv6 "packet too big" [RFC 4443 § 3.2] about the packet `packetAt`..`packetEnd`,
- * to that packet's source. Returns its bytes (at most 1280), or 0 where no answer is allowed. `out` must not
- * overlap the packet.
+ * Writes a whole IPv6 packet with ICMPv6 "packet too big" [RFC 4443 § 3.2] about the packet
+ * `packetAt`..`packetEnd`, to that packet's source. Returns its bytes (at most 1280), or 0 where no
+ * answer is allowed. `out` must not overlap the packet.
  */
 export function emitPacketTooBig(
   bytes: Uint8Array,

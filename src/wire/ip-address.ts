@@ -1,6 +1,7 @@
-// IP addresses of both families as four unsigned 32-bit words, most significant first; IPv4 is IPv4-mapped:
-// (0, 0, 0xffff, a.b.c.d) [RFC 4291 § 2.5.5.2]. Parses and prints them for control code; the data path works on
-// the words alone. An address in the mapped range is IPv4, whichever way it was written.
+// IP addresses of both families as four unsigned 32-bit words, most significant first; IPv4 is
+// IPv4-mapped: (0, 0, 0xffff, a.b.c.d) [RFC 4291 § 2.5.5.2]. Parses and prints them for control
+// code; the data path works on the words alone. An address in the mapped range is IPv4, whichever
+// way it was written.
 
 const MAPPED_PREFIX_BITS = 96;
 const MAPPED_W2 = 0xffff;
@@ -26,7 +27,10 @@ export function ipFromV4(address: number): IpAddress {
 
 const QUAD_PART = /^(?:0|[1-9]\d{0,2})$/;
 
-/** Dotted quad to unsigned 32-bit; no leading zeros (they mean octal to some), exactly four parts [RFC 6943 § 3.1.1]. */
+/**
+ * Dotted quad to unsigned 32-bit; no leading zeros (they mean octal to some), exactly four parts
+ * [RFC 6943 § 3.1.1].
+ */
 function parseQuad(text: string): number | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;
@@ -40,7 +44,10 @@ function parseQuad(text: string): number | undefined {
 
 const GROUP = /^[0-9a-f]{1,4}$/i;
 
-/** One side of `::` (or the whole text) to 16-bit groups; a dotted quad may stand last where `quadAllowed`. */
+/**
+ * One side of `::` (or the whole text) to 16-bit groups; a dotted quad may stand last where
+ * `quadAllowed`.
+ */
 function parseGroups(text: string, quadAllowed: boolean): number[] | undefined {
   if (text === "") return [];
   const groups: number[] = [];
@@ -71,7 +78,9 @@ function parseV6(text: string): IpAddress | undefined {
   return { w0: word(0), w1: word(2), w2: word(4), w3: word(6) };
 }
 
-/** Parses a dotted quad or an IPv6 address (no zone, no prefix length); undefined if it is neither. */
+/**
+ * Parses a dotted quad or an IPv6 address (no zone, no prefix length); undefined if it is neither.
+ */
 export function parseIp(text: string): IpAddress | undefined {
   if (text.includes(":")) return parseV6(text);
   const quad = parseQuad(text);
@@ -83,7 +92,10 @@ export function formatIpv4(address: number): string {
   return `${address >>> 24}.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
 }
 
-/** Dotted quad for IPv4-mapped; for IPv6 lower case, the longest run of zero groups as `::` [RFC 5952 § 4]. */
+/**
+ * Dotted quad for IPv4-mapped; for IPv6 lower case, the longest run of zero groups as `::` [RFC
+ * 5952 § 4].
+ */
 export function formatIp(w0: number, w1: number, w2: number, w3: number): string {
   if (w0 === 0 && w1 === 0 && w2 === MAPPED_W2) return formatIpv4(w3);
   const groups: number[] = [];
@@ -114,8 +126,8 @@ export function ipEquals(a: IpAddress, b: IpAddress): boolean {
 }
 
 /**
- * Parses `address/length`; host bits are kept. A mapped IPv6 notation becomes the IPv4 prefix it stands for
- * (`::ffff:10.0.0.0/104` is 10.0.0.0/8). Undefined when either part is missing or wrong.
+ * Parses `address/length`; host bits are kept. A mapped IPv6 notation becomes the IPv4 prefix it
+ * stands for (`::ffff:10.0.0.0/104` is 10.0.0.0/8). Undefined when either part is missing or wrong.
  */
 export function parsePrefix(text: string): IpPrefix | undefined {
   const slash = text.indexOf("/");
@@ -143,7 +155,10 @@ function maskWord(word: number, firstBit: number, length: number): number {
   return bits >= 32 ? word : (word & (0xffffffff << (32 - bits))) >>> 0;
 }
 
-/** The address with its host bits cleared; `length` in the family's own count (0..32 for an IPv4-mapped one). */
+/**
+ * The address with its host bits cleared; `length` in the family's own count (0..32 for an
+ * IPv4-mapped one).
+ */
 export function maskIp(ip: IpAddress, length: number): IpAddress {
   if (isIpv4(ip)) return ipFromV4(maskWord(ip.w3, 0, length));
   return {

@@ -1,4 +1,5 @@
-// IP protocol numbers (IPv4 protocol, IPv6 next header) that culvert looks at [IANA protocol-numbers].
+// IP protocol numbers (IPv4 protocol, IPv6 next header) that culvert looks at [IANA
+// protocol-numbers].
 
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_IPIP = 4;

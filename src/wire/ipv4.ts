@@ -122,8 +122,8 @@ export function ipv4ChecksumValid(bytes: Uint8Array, at: number): boolean {
 }
 
 /**
- * True when version, IHL and total length are right and the whole packet lies in `at`..`end` (what follows it is
- * padding). Does not verify the header checksum: see ipv4ChecksumValid.
+ * True when version, IHL and total length are right and the whole packet lies in `at`..`end` (what
+ * follows it is padding). Does not verify the header checksum: see ipv4ChecksumValid.
  */
 export function checkIpv4(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at < IPV4_HEADER_BYTES || ipv4Version(bytes, at) !== 4) return false;
@@ -136,8 +136,8 @@ export function checkIpv4(bytes: Uint8Array, at: number, end: number): boolean {
 
 /** A header without options. */
 /**
- * Writes a header without options, fragment fields 0, identification 0, checksum 0: what a raw socket with IP_HDRINCL
- * takes and completes (raw(7)). Hot path.
+ * Writes a header without options, fragment fields 0, identification 0, checksum 0: what a raw
+ * socket with IP_HDRINCL takes and completes (raw(7)). Hot path.
  * @param source unsigned 32-bit, as is `destination`
  */
 export function writeIpv4Header(
@@ -190,7 +190,10 @@ export function parseIpv4(bytes: Uint8Array, at: number, end: number): Ipv4Repr 
   };
 }
 
-/** Writes a header without options, checksum included; returns its 20 bytes. The payload is the caller's. */
+/**
+ * Writes a header without options, checksum included; returns its 20 bytes. The payload is the
+ * caller's.
+ */
 export function emitIpv4(repr: Ipv4Repr, bytes: Uint8Array, at: number): number {
   bytes[at + IPV4_VERSION_IHL] = 0x45;
   writeIpv4Tos(bytes, at, repr.tos);

@@ -1,5 +1,6 @@
-// IPv6 headers [RFC 8200 § 3] and the bounded walk over extension headers to L4. Accessors are for the data path:
-// run checkIpv6 once before them. Addresses are four unsigned 32-bit words, as in ip-address.ts.
+// IPv6 headers [RFC 8200 § 3] and the bounded walk over extension headers to L4. Accessors are for
+// the data path: run checkIpv6 once before them. Addresses are four unsigned 32-bit words, as in
+// ip-address.ts.
 
 import { readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import type { IpAddress } from "./ip-address.js";
@@ -83,8 +84,8 @@ export function writeIpv6Address(bytes: Uint8Array, at: number, ip: IpAddress): 
 }
 
 /**
- * True when the version is right and the whole packet lies in `at`..`end` (what follows it is padding).
- * Jumbograms [RFC 2675] are not supported: a payload length of 0 means an empty payload.
+ * True when the version is right and the whole packet lies in `at`..`end` (what follows it is
+ * padding). Jumbograms [RFC 2675] are not supported: a payload length of 0 means an empty payload.
  */
 export function checkIpv6(bytes: Uint8Array, at: number, end: number): boolean {
   return (
@@ -104,7 +105,10 @@ const NEXT_HIP = 139;
 const NEXT_SHIM6 = 140;
 export const IPV6_NO_NEXT_HEADER = 59;
 
-/** Extension headers that are walked; a longer chain is refused, so that no packet can buy unbounded work. */
+/**
+ * Extension headers that are walked; a longer chain is refused, so that no packet can buy unbounded
+ * work.
+ */
 export const IPV6_EXTENSIONS_MAX = 8;
 /** An extension header reaches beyond the packet. */
 export const IPV6_WALK_TRUNCATED = -1;
@@ -115,9 +119,10 @@ const WALK_FRAGMENT = 1 << 25;
 const WALK_LATER_FRAGMENT = 1 << 24;
 
 /**
- * Walks the extension headers of a checked packet that ends at `end`. Negative: IPV6_WALK_*. Otherwise one packed
- * number (no object, so that nothing is allocated) for walkProtocol, walkOffset, walkIsFragment and
- * walkIsLaterFragment. ESP and unknown headers end the walk: they are the L4 protocol.
+ * Walks the extension headers of a checked packet that ends at `end`. Negative: IPV6_WALK_*.
+ * Otherwise one packed number (no object, so that nothing is allocated) for walkProtocol,
+ * walkOffset, walkIsFragment and walkIsLaterFragment. ESP and unknown headers end the walk: they
+ * are the L4 protocol.
  */
 export function walkIpv6Extensions(bytes: Uint8Array, at: number, end: number): number {
   let next = ipv6NextHeader(bytes, at);
@@ -160,7 +165,10 @@ function isExtension(next: number): boolean {
   }
 }
 
-/** The first header that is no extension header; for a later fragment what its fragment header names. */
+/**
+ * The first header that is no extension header; for a later fragment what its fragment header
+ * names.
+ */
 export function walkProtocol(walk: number): number {
   return (walk >>> 16) & 0xff;
 }

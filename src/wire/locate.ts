@@ -1,5 +1,6 @@
-// Where the layers of a frame or packet begin: one pass that validates lengths and fills columns, so that later
-// code reads fields by accessor without checking again. Hot path: no allocation; decides nothing, drops nothing.
+// Where the layers of a frame or packet begin: one pass that validates lengths and fills columns,
+// so that later code reads fields by accessor without checking again. Hot path: no allocation;
+// decides nothing, drops nothing.
 
 import { readU16 } from "./byte-order.js";
 import { checkEthernet, ETHERNET_TYPE, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.js";
@@ -76,8 +77,9 @@ const SCTP_HEADER_BYTES = 12;
 const L4_UNKNOWN = -1;
 
 /**
- * Locates the layers of the Ethernet frame `at`..`end`. Returns 0, or LOCATE_TRUNCATED_L2 .. LOCATE_BAD_L4 when it
- * is malformed; `out` (LOCATE_COLUMNS long) then tells what was right up to there. Not IP is not malformed.
+ * Locates the layers of the Ethernet frame `at`..`end`. Returns 0, or LOCATE_TRUNCATED_L2 ..
+ * LOCATE_BAD_L4 when it is malformed; `out` (LOCATE_COLUMNS long) then tells what was right up to
+ * there. Not IP is not malformed.
  */
 export function locateFrame(bytes: Uint8Array, at: number, end: number, out: Int32Array): number {
   clear(out, end);
@@ -151,7 +153,8 @@ function locateIpv6(bytes: Uint8Array, at: number, end: number, out: Int32Array)
 function locateL4(bytes: Uint8Array, at: number, out: Int32Array): number {
   const end = out[LOCATE_END];
   if (out[LOCATE_FLAGS] === LOCATE_FRAGMENT) {
-    // The rest of it comes in other fragments: only the fixed header must be here, lengths cannot be checked.
+    // The rest of it comes in other fragments: only the fixed header must be here, lengths cannot
+    // be checked.
     if (end - at >= fixedHeaderLength(out[LOCATE_PROTOCOL])) out[LOCATE_L4] = at;
     return 0;
   }
@@ -180,7 +183,9 @@ function fixedHeaderLength(protocol: number): number {
   }
 }
 
-/** Bytes of the L4 header; 0 when it is malformed, L4_UNKNOWN when the protocol is not known here. */
+/**
+ * Bytes of the L4 header; 0 when it is malformed, L4_UNKNOWN when the protocol is not known here.
+ */
 function headerLength(bytes: Uint8Array, at: number, end: number, protocol: number): number {
   switch (protocol) {
     case PROTOCOL_TCP:

@@ -40,14 +40,20 @@ export function isZeroMac(hi: number, lo: number): boolean {
   return hi === 0 && lo === 0;
 }
 
-/** True for a MAC that one station can have: neither multicast nor zero. Anything else must not be learned. */
+/**
+ * True for a MAC that one station can have: neither multicast nor zero. Anything else must not be
+ * learned.
+ */
 export function isValidSourceMac(hi: number, lo: number): boolean {
   return !isMulticastMac(hi) && !isZeroMac(hi, lo);
 }
 
 const MAC_TEXT = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
 
-/** Parses `aa:bb:cc:dd:ee:ff` or `aa-bb-cc-dd-ee-ff` (either case, not mixed separators); undefined if not a MAC. */
+/**
+ * Parses `aa:bb:cc:dd:ee:ff` or `aa-bb-cc-dd-ee-ff` (either case, not mixed separators); undefined
+ * if not a MAC.
+ */
 export function parseMac(text: string): Mac | undefined {
   if (!MAC_TEXT.test(text)) return undefined;
   const digits = text.replaceAll(/[:-]/g, "");

@@ -1,4 +1,5 @@
-// TCP headers [RFC 9293 § 3.1], as far as a tunnel looks at them. Run checkTcp once before the accessors.
+// TCP headers [RFC 9293 § 3.1], as far as a tunnel looks at them. Run checkTcp once before the
+// accessors.
 
 import { copyBytes, readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, transportSum } from "./checksum.js";
@@ -109,7 +110,10 @@ export function parseTcp(bytes: Uint8Array, at: number, end: number): TcpRepr | 
   };
 }
 
-/** Writes the header with a zero checksum (writeTcpChecksum completes it); returns its bytes, 20..60. */
+/**
+ * Writes the header with a zero checksum (writeTcpChecksum completes it); returns its bytes,
+ * 20..60.
+ */
 export function emitTcp(repr: TcpRepr, bytes: Uint8Array, at: number): number {
   const header_bytes = TCP_HEADER_BYTES + repr.options.length;
   writeU16(bytes, at + TCP_SOURCE_PORT, repr.sourcePort);

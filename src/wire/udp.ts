@@ -35,7 +35,10 @@ export function checkUdp(bytes: Uint8Array, at: number, end: number): boolean {
   return length_bytes >= UDP_HEADER_BYTES && length_bytes <= end - at;
 }
 
-/** Computes and writes the checksum of a datagram (its length in place) within the IP packet at `ipAt`. */
+/**
+ * Computes and writes the checksum of a datagram (its length in place) within the IP packet at
+ * `ipAt`.
+ */
 export function writeUdpChecksum(bytes: Uint8Array, ipAt: number, at: number): void {
   writeU16(bytes, at + UDP_CHECKSUM, 0);
   const end = at + udpLength(bytes, at);
@@ -44,7 +47,9 @@ export function writeUdpChecksum(bytes: Uint8Array, ipAt: number, at: number): v
   writeU16(bytes, at + UDP_CHECKSUM, checksum === 0 ? 0xffff : checksum);
 }
 
-/** True when the checksum is right, or none was computed and the packet is IPv4 [RFC 8200 § 8.1]. */
+/**
+ * True when the checksum is right, or none was computed and the packet is IPv4 [RFC 8200 § 8.1].
+ */
 export function udpChecksumValid(bytes: Uint8Array, ipAt: number, at: number): boolean {
   if (udpChecksum(bytes, at) === 0) return bytes[ipAt] >>> 4 === 4;
   const end = at + udpLength(bytes, at);

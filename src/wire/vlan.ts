@@ -1,5 +1,6 @@
-// VLAN tags, 802.1Q and 802.1ad, up to two of them [IEEE 802.1Q § 9.6]. A tag is seen from behind the type field
-// that announces it: two bytes of tag control information, then the type of what follows.
+// VLAN tags, 802.1Q and 802.1ad, up to two of them [IEEE 802.1Q § 9.6]. A tag is seen from behind
+// the type field that announces it: two bytes of tag control information, then the type of what
+// follows.
 
 import { readU16, writeU16 } from "./byte-order.js";
 import { ETHERNET_TYPE, ETHERTYPE_QINQ, ETHERTYPE_VLAN } from "./ethernet.js";
@@ -42,8 +43,8 @@ export function checkVlan(_bytes: Uint8Array, at: number, end: number): boolean 
 }
 
 /**
- * Where the type field of the frame's content stands once up to VLAN_TAGS_MAX tags are skipped; -1 when the
- * frame at `frameAt` ends within a tag. The Ethernet header must have been checked.
+ * Where the type field of the frame's content stands once up to VLAN_TAGS_MAX tags are skipped; -1
+ * when the frame at `frameAt` ends within a tag. The Ethernet header must have been checked.
  */
 export function contentTypeOffset(bytes: Uint8Array, frameAt: number, end: number): number {
   let typeAt = frameAt + ETHERNET_TYPE;

@@ -1,5 +1,6 @@
-// VXLAN headers [RFC 7348 § 5]: flags, 24 reserved bits, 24 bits of VNI, 8 reserved bits.
-// Reserved bits are sent as zero and ignored on receipt; vxlanReservedClean is for those who want to be stricter.
+// VXLAN headers [RFC 7348 § 5]: flags, 24 reserved bits, 24 bits of VNI, 8 reserved bits. Reserved
+// bits are sent as zero and ignored on receipt; vxlanReservedClean is for those who want to be
+// stricter.
 
 import { readU16, readU32, writeU32 } from "./byte-order.js";
 
@@ -20,7 +21,9 @@ export function vxlanVni(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at + VXLAN_VNI) >>> 8;
 }
 
-/** True when every reserved bit is zero: the other flags, the bytes behind them and the last byte. */
+/**
+ * True when every reserved bit is zero: the other flags, the bytes behind them and the last byte.
+ */
 export function vxlanReservedClean(bytes: Uint8Array, at: number): boolean {
   return (
     (bytes[at] & ~VXLAN_FLAG_VNI) === 0 &&

@@ -1,5 +1,5 @@
-// Properties of the wire codecs: parse(emit(x)) = x for every protocol, and no input makes a parser throw or read
-// outside of its range.
+// Properties of the wire codecs: parse(emit(x)) = x for every protocol, and no input makes a parser
+// throw or read outside of its range.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -245,7 +245,8 @@ describe("checksums", () => {
   });
 
   it("follow a changed field", () => {
-    // The first word is not zero: an all-zero range is the one case where one's complement has two zeros.
+    // The first word is not zero: an all-zero range is the one case where one's complement has two
+    // zeros.
     const words = fc.array(u(16), { minLength: 2, maxLength: 20 }).map((rest) => [0x4500, ...rest]);
     fc.assert(
       fc.property(words, u(16), (old, field) => {
@@ -262,7 +263,10 @@ describe("checksums", () => {
 });
 
 describe("any bytes", () => {
-  /** Random bytes seldom look like a packet: real frames with a few bytes replaced, cut anywhere, do. */
+  /**
+   * Random bytes seldom look like a packet: real frames with a few bytes replaced, cut anywhere,
+   * do.
+   */
   const mutated = fc
     .tuple(
       fc.constantFrom(...wireVectorNames.filter((name) => !name.includes("1500"))),

@@ -1,4 +1,5 @@
-// The flow hash: same flow same hash, other flow other hash, fragments, even spreading, no read past the end.
+// The flow hash: same flow same hash, other flow other hash, fragments, even spreading, no read
+// past the end.
 
 import { describe, expect, it } from "vitest";
 import { frameFlowHash, packetFlowHash } from "../../../src/wire/flow-hash.js";
@@ -80,7 +81,10 @@ describe("flow hash", () => {
     }
   });
 
-  /** Chi-squared of 10,000 flows over 16 buckets; 15 degrees of freedom exceed 37.7 once in a thousand. */
+  /**
+   * Chi-squared of 10,000 flows over 16 buckets; 15 degrees of freedom exceed 37.7 once in a
+   * thousand.
+   */
   function chiSquared(bucketOf: (flow: number) => number): number {
     const buckets = new Array<number>(16).fill(0);
     for (let flow = 0; flow < 10_000; flow++) buckets[bucketOf(flow)]++;

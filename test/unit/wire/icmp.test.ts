@@ -1,4 +1,5 @@
-// ICMP: tshark's fields, emission, and fragmentation needed byte by byte, with all that must not be answered.
+// ICMP: tshark's fields, emission, and fragmentation needed byte by byte, with all that must not be
+// answered.
 
 import { describe, expect, it } from "vitest";
 import {

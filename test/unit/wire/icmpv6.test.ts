@@ -1,4 +1,5 @@
-// ICMPv6: neighbour discovery and packet too big against scapy's bytes and tshark's fields, and what is refused.
+// ICMPv6: neighbour discovery and packet too big against scapy's bytes and tshark's fields, and
+// what is refused.
 
 import { describe, expect, it } from "vitest";
 import {

@@ -1,5 +1,5 @@
-// What the wire tests share: a view that throws on any access outside of `at`..`end`, emission between 0xa5 bytes,
-// and truncation at every length.
+// What the wire tests share: a view that throws on any access outside of `at`..`end`, emission
+// between 0xa5 bytes, and truncation at every length.
 
 import { expect } from "vitest";
 
@@ -29,7 +29,10 @@ export function guarded(bytes: Uint8Array, at: number, end: number): Uint8Array 
   });
 }
 
-/** Runs `emit` into a 0xa5-filled buffer; returns the bytes it says it wrote, having seen that no other changed. */
+/**
+ * Runs `emit` into a 0xa5-filled buffer; returns the bytes it says it wrote, having seen that no
+ * other changed.
+ */
 export function emitted(emit: (bytes: Uint8Array, at: number) => number): Uint8Array {
   const buffer = new Uint8Array(2048).fill(FILLER);
   const length = emit(buffer, EMIT_AT);
@@ -38,7 +41,10 @@ export function emitted(emit: (bytes: Uint8Array, at: number) => number): Uint8A
   return buffer.slice(EMIT_AT, EMIT_AT + length);
 }
 
-/** The checker refuses every length below `needed_bytes`, takes all others and never reads past the end. */
+/**
+ * The checker refuses every length below `needed_bytes`, takes all others and never reads past the
+ * end.
+ */
 export function expectTruncationRefused(
   check: Check,
   bytes: Uint8Array,

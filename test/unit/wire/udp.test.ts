@@ -51,7 +51,8 @@ describe("udp", () => {
 
   it("sends a computed zero as all ones", () => {
     const { bytes } = wireVector("ipv4-udp");
-    // The first two payload bytes take the value that makes the whole sum 0xffff, so the checksum 0.
+    // The first two payload bytes take the value that makes the whole sum 0xffff, so the checksum
+    // 0.
     const blank = patched(patched(bytes, 40, 0, 0), 42, 0, 0);
     const missing = finish(transportSum(blank, 14, 34, bytes.length, 17));
     const crafted = patched(blank, 42, missing >> 8, missing & 0xff);
