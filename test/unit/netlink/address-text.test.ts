@@ -1,3 +1,5 @@
+// Addresses, prefixes and MACs as text and as bytes: what is taken, what is refused.
+
 import { describe, expect, it } from "vitest";
 import {
   broadcastOf,

@@ -1,3 +1,5 @@
+// errno of a request -> CulvertError: code, wording and cure.
+
 import { constants } from "node:os";
 import { describe, expect, it } from "vitest";
 import type { NetlinkFailure } from "../../../src/netlink/errors.js";

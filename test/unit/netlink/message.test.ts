@@ -1,3 +1,5 @@
+// rtnetlink messages: built as the kernel expects, parsed without reading past their end.
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CulvertError } from "../../../src/errors.js";

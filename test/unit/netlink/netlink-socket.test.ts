@@ -1,3 +1,5 @@
+// Requests, acknowledgements and dumps against a scripted kernel, interrupted and malformed ones too.
+
 import { describe, expect, it } from "vitest";
 import { MessageBuilder } from "../../../src/netlink/message.js";
 import type { RequestContext } from "../../../src/netlink/netlink-socket.js";

@@ -1,3 +1,5 @@
+// Who holds a port, from /proc tables and socket inodes.
+
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
