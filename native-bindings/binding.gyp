@@ -8,6 +8,7 @@
         "src/inner.cc",
         "src/segment.cc",
         "src/egress.cc",
+        "src/send.cc",
         "src/ingress.cc",
         "src/coalesce.cc",
         "src/tuntap.cc",

@@ -33,7 +33,6 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
     return {
       worker,
       wakeFd: parts.descriptors.own(wakeFd),
-      heartbeat: new SharedArrayBuffer(4),
       remotes: parts.remotes.sharedState(),
       counters: parts.counters.sharedState(),
       vxlan: parts.tunnels

@@ -57,7 +57,6 @@ export interface IpipTunnelPlan {
 export interface WorkerPlan {
   readonly worker: number;
   readonly wakeFd: number;
-  readonly heartbeat: SharedArrayBuffer;
   readonly remotes: RemoteTableState;
   readonly counters: CountersState;
   readonly vxlan: readonly VxlanTunnelPlan[];

@@ -126,7 +126,6 @@ function main(plan: WorkerPlan): void {
   const parts = new WorkerParts(plan);
   const loop = new WorkerLoop({
     wakeFd: plan.wakeFd,
-    heartbeat: new Int32Array(plan.heartbeat),
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
   const ports = new Map<number, VxlanIngress>();

@@ -46,8 +46,6 @@ export class SendList {
   readonly #batch: EgressBatch;
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
-  /** errno of the last send that the kernel refused for no reason of its own above; 0 = none. For the log. */
-  lastErrno = 0;
 
   constructor(batch: EgressBatch, remotes: RemoteTable, counters: WorkerCounters) {
     this.#batch = batch;
@@ -121,7 +119,6 @@ export class SendList {
     } else if (errno === EAGAIN || errno === ENOBUFS) {
       this.#counters.drop(tunnel, UNDERLAY_BUSY, 1);
     } else {
-      this.lastErrno = errno;
       this.#counters.drop(tunnel, UNDERLAY_ERROR, 1);
     }
   }

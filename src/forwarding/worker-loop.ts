@@ -2,8 +2,7 @@
 //
 //   poll -> for each ready descriptor: run(one batch) -> poll ...
 //
-// One synchronous loop, no event loop: a worker wakes for packets, for its eventfd (control), or once a second to show
-// that it lives. Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor whose
+// One synchronous loop, no event loop: a worker wakes for packets and for its eventfd (control). Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor whose
 // device is gone is taken out and reported; the loop goes on with the rest.
 
 import { MAX_READY, native } from "#native";
@@ -11,8 +10,7 @@ import { monotonicSeconds } from "../shared-memory/clock.js";
 
 const EAGAIN = 11;
 const WAKE_TOKEN = 0;
-/** Longest wait, so that the heartbeat moves: milliseconds. */
-const HEARTBEAT_MS = 1000;
+const FOR_EVER = -1;
 
 /** Something to run when its descriptor is readable. */
 export interface Source {
@@ -26,8 +24,6 @@ export interface Source {
 export interface WorkerLoopOptions {
   /** eventfd with which the main thread wakes the worker. */
   readonly wakeFd: number;
-  /** Raised by the loop at each turn; shared memory, one word. */
-  readonly heartbeat: Int32Array;
   /** Told of a source that failed for good; it is not run again. */
   readonly onSourceLost: (name: string, errno: number) => void;
 }
@@ -54,9 +50,8 @@ export class WorkerLoop {
   /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
   run(shouldStop: () => boolean): void {
     while (!this.#stopping) {
-      const count = native.pollWait(this.#poll, this.#ready, HEARTBEAT_MS);
+      const count = native.pollWait(this.#poll, this.#ready, FOR_EVER);
       const now_s = monotonicSeconds();
-      Atomics.add(this.#options.heartbeat, 0, 1);
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i];
         if (token === WAKE_TOKEN) {
