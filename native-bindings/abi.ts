@@ -66,7 +66,8 @@ export const REMOTE_FAMILY = 2;
 export const REMOTE_ADDRESS = 3;
 export const REMOTE_PORT = 7;
 export const RUN_WORDS = 24;
-export const MAX_RUNS = 2048;
+/** RECEIVE_SLOTS messages of at most 128 segments (UDP_MAX_SEGMENTS) */
+export const MAX_RUNS = 4096;
 /** of the first segment in the arena: encapsulation header first */
 export const RUN_OFFSET = 0;
 /** of the whole run, bytes */

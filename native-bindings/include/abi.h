@@ -69,7 +69,7 @@ constexpr int32_t REMOTE_PORT = 7;
 
 // ---- Ingress: runs, stretches of segments of one received message that share header, MACs and flow -----------------
 constexpr int32_t RUN_WORDS = 24;
-constexpr int32_t MAX_RUNS = 2048;
+constexpr int32_t MAX_RUNS = 4096;         // RECEIVE_SLOTS messages of at most 128 segments (UDP_MAX_SEGMENTS)
 constexpr int32_t RUN_OFFSET = 0;         // of the first segment in the arena: encapsulation header first
 constexpr int32_t RUN_LENGTH = 1;         // of the whole run, bytes
 constexpr int32_t RUN_SEGMENT_BYTES = 2;  // of each segment; the last may be shorter

@@ -161,7 +161,7 @@ napi_value receiveBatch(napi_env env, napi_callback_info info) {
   const int received = receive(*in, fd, limit);
   if (received < 0) return errnoResult(env);
   int32_t row = 0;
-  // Rows cannot run out: 32 messages of at most 64 segments; a peer that sends more gets its rest cut by MAX_RUNS.
+  // Rows cannot run out: the kernel passes at most 128 segments in one message (linux/udp.h, UDP_MAX_SEGMENTS).
   for (int i = 0; i < received && row < MAX_RUNS; i++) {
     const msghdr& header = in->headers[i].msg_hdr;
     Received r{};
