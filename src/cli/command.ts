@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { suggest } from "../config/suggest.js";
 import { type ControlClient, createControlClient } from "../control/client.js";
 import { DEFAULT_SOCKET_PATH } from "../control/paths.js";
+import type { Grammar } from "./keyword-args.js";
 import { usageError } from "./usage-error.js";
 
 export interface DaemonOptions {
@@ -36,9 +37,19 @@ export interface OperationSpec {
   readonly summary: string;
   /** iproute2-style words, as the help shows them. */
   readonly words: string;
+  /** What `run` parses its words by; shell completion reads it. */
+  readonly grammar: Grammar;
   readonly run: (words: string[], command: Command) => Promise<void>;
   /** Adds options of its own. */
   readonly extend?: (command: Command) => void;
+}
+
+/** Beside the commands, because commander has no place for it. */
+const GRAMMARS = new WeakMap<Command, Grammar>();
+
+/** The grammar of an operation's words; undefined for a command without such words. */
+export function grammarOf(command: Command): Grammar | undefined {
+  return GRAMMARS.get(command);
 }
 
 /**
@@ -76,6 +87,7 @@ export function operationsCommand(
       .action((words: string[], _options, self: Command) => operation.run(words, self))
       .addHelpText("after", examples);
     if (operation.alias !== undefined) child.alias(operation.alias);
+    GRAMMARS.set(child, operation.grammar);
     operation.extend?.(child);
     command.addCommand(child);
   }

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly io: CliIo;
   /** Sets the exit status of a command that ends without an error; 0 unless called. */
   readonly finish: (status: ExitStatus) => void;
+  /** The program as `argv` would build it, with the command that `argv` names loaded; runs nothing. */
+  readonly program: (argv: readonly string[]) => Promise<Command>;
 }
 
 export interface CommandEntry {
@@ -52,5 +54,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "counters",
     summary: "packets, bytes and drops, per tunnel, peer and reason",
     load: async ({ io }) => (await import("./counters.js")).countersCommand(io),
+  },
+  {
+    name: "completion",
+    summary: "print a script that completes culvert's words in a shell",
+    load: async ({ io, program }) =>
+      (await import("./completion.js")).completionCommand(io, program),
   },
 ];

@@ -61,6 +61,7 @@ export function fdbCommand(io: CliIo): Command {
     ...(alias === undefined ? {} : { alias }),
     summary,
     words: changeGrammar(op).usage.replace(`culvert fdb ${op} `, ""),
+    grammar: changeGrammar(op),
     run: async (words: string[], command: Command) => {
       const { values } = parseWords(words, changeGrammar(op));
       const { mac, dev, ...rest } = values;
@@ -81,6 +82,7 @@ export function fdbCommand(io: CliIo): Command {
         alias: "list",
         summary: "print entries",
         words: "[dev NAME] [dst IP] [MAC]",
+        grammar: SHOW,
         run: (words, command) => show(io, words, command),
         extend: (command) =>
           command.option("-s, --statistics", "also print seconds since use and update"),
@@ -93,6 +95,7 @@ export function fdbCommand(io: CliIo): Command {
         name: "flush",
         summary: "remove every entry that matches",
         words: "dev NAME [dst IP] [MAC] [permanent|dynamic]",
+        grammar: FLUSH,
         run: (words, command) => flush(io, words, command),
       },
     ],

@@ -39,9 +39,13 @@ export interface ParsedWords<G extends Grammar> {
 
 interface Check {
   readonly expected: string;
+  /** Every value there is, where they can be listed. */
+  readonly choices?: readonly string[];
   /** undefined: not such a value. */
   readonly parse: (text: string) => string | number | undefined;
 }
+
+const NUD_STATES: readonly string[] = ["permanent", "all"];
 
 const CHECKS: Readonly<Record<ValueKind, Check>> = {
   mac: {
@@ -58,8 +62,9 @@ const CHECKS: Readonly<Record<ValueKind, Check>> = {
     parse: (text) => (/^[^\s/]{1,15}$/.test(text) ? text : undefined),
   },
   nud: {
-    expected: '"permanent" or "all"',
-    parse: (text) => (text === "permanent" || text === "all" ? text : undefined),
+    expected: NUD_STATES.map((state) => `"${state}"`).join(" or "),
+    choices: NUD_STATES,
+    parse: (text) => (NUD_STATES.includes(text) ? text : undefined),
   },
   vni: { expected: "a VNI, 0 to 16777215", parse: (text) => integer(text, 0, 0xffffff) },
   port: { expected: "a UDP port, 1 to 65535", parse: (text) => integer(text, 1, 65535) },
@@ -69,6 +74,12 @@ function integer(text: string, min: number, max: number): number | undefined {
   if (!/^[0-9]{1,8}$/.test(text)) return undefined;
   const value = Number(text);
   return value >= min && value <= max ? value : undefined;
+}
+
+/** What a value of this kind looks like, and every such value where they can be listed. */
+export function describeValue(kind: ValueKind): { expected: string; choices: readonly string[] } {
+  const { expected, choices = [] } = CHECKS[kind];
+  return { expected, choices };
 }
 
 /**

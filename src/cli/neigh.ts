@@ -49,6 +49,7 @@ export function neighCommand(io: CliIo): Command {
     ...(alias === undefined ? {} : { alias }),
     summary,
     words: setGrammar(op).usage.replace(`culvert neigh ${op} `, ""),
+    grammar: setGrammar(op),
     run: async (words: string[], command: Command) => {
       const { values } = parseWords(words, setGrammar(op));
       if (values.nud === "all") {
@@ -71,6 +72,7 @@ export function neighCommand(io: CliIo): Command {
         alias: "list",
         summary: "print entries",
         words: "[dev NAME] [IP]",
+        grammar: SHOW,
         run: (words, command) => show(io, words, command),
       },
       change("add", "add an entry; an existing one is an error"),
@@ -80,6 +82,7 @@ export function neighCommand(io: CliIo): Command {
         name: "flush",
         summary: "remove every entry that matches; permanent ones only with nud",
         words: "dev NAME [IP] [nud permanent|all]",
+        grammar: FLUSH,
         run: (words, command) => flush(io, words, command),
       },
     ],

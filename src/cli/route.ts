@@ -38,6 +38,7 @@ export function routeCommand(io: CliIo): Command {
         alias: "list",
         summary: "print the routes over the tunnels",
         words: "[dev NAME]",
+        grammar: SHOW,
         run: async (words, command) => {
           const { values } = parseWords(words, SHOW);
           const options = daemonOptions(command);
@@ -50,6 +51,7 @@ export function routeCommand(io: CliIo): Command {
         name: "get",
         summary: "print where a packet to this address goes, and why",
         words: "IP [dev NAME]",
+        grammar: GET,
         run: async (words, command) => {
           const { values } = parseWords(words, GET);
           const options = daemonOptions(command);

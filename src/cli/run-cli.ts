@@ -51,9 +51,13 @@ async function buildProgram(
     .action(() => refuseCommand(commandWords(argv)[0]));
   const words = commandWords(argv);
   const wanted = words[0] === "help" ? words[1] : words[0];
+  const context = {
+    io,
+    finish,
+    program: (line: readonly string[]) => buildProgram(line, io, finish),
+  };
   for (const { name, summary, load } of COMMANDS) {
-    const command =
-      name === wanted ? await load({ io, finish }) : new Command(name).description(summary);
+    const command = name === wanted ? await load(context) : new Command(name).description(summary);
     program.addCommand(command.summary(summary));
   }
   confine(program, io);
