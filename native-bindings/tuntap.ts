@@ -3,6 +3,7 @@
 // packets move through the batch functions on `fd`. Properties are read from and written to the kernel each time.
 
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { DEVICE_TAP, DEVICE_TUN } from "./abi.js";
 import { native } from "./addon.js";
@@ -19,8 +20,8 @@ function check(result: number, what: string): number {
 }
 
 function parseCidr(text: string, separator: string): { parts: string[]; prefix: number } {
-  const [address, prefix] = text.split("/");
-  if (address === undefined || prefix === undefined || !/^\d{1,3}$/.test(prefix)) {
+  const [, address, prefix] = /^([^/]*)\/(\d{1,3})$/.exec(text) ?? [];
+  if (address === undefined || prefix === undefined) {
     throw new TypeError(`"${text}" is not an address with a prefix length`);
   }
   return { parts: address.split(separator), prefix: Number(prefix) };
@@ -34,18 +35,14 @@ function ipv4Bytes(parts: string[], text: string): Uint8Array {
 }
 
 function ipv6Bytes(text: string): Uint8Array {
-  let groups: string[];
-  try {
-    // The URL parser writes an address in full canonical form, embedded IPv4 included.
-    const host = new URL(`http://[${text}]/`).hostname.slice(1, -1);
-    const [head = "", tail] = host.split("::");
-    const front = head === "" ? [] : head.split(":");
-    const back = tail === undefined || tail === "" ? [] : tail.split(":");
-    const fill = tail === undefined ? 0 : 8 - front.length - back.length;
-    groups = [...front, ...Array<string>(fill).fill("0"), ...back];
-  } catch {
-    throw new TypeError(`"${text}" is not an IPv6 address`);
-  }
+  if (!isIPv6(text) || text.includes("%")) throw new TypeError(`"${text}" is not an IPv6 address`);
+  // The URL parser writes an address in full canonical form, embedded IPv4 included.
+  const host = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const [head = "", tail] = host.split("::");
+  const front = head === "" ? [] : head.split(":");
+  const back = tail === undefined || tail === "" ? [] : tail.split(":");
+  const fill = tail === undefined ? 0 : 8 - front.length - back.length;
+  const groups = [...front, ...Array<string>(fill).fill("0"), ...back];
   return Uint8Array.from(groups.flatMap((g) => [parseInt(g, 16) >> 8, parseInt(g, 16) & 255]));
 }
 

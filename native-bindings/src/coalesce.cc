@@ -20,6 +20,7 @@ namespace {
 constexpr uint8_t TCP_PSH = 0x08;
 constexpr uint8_t TCP_ACK = 0x10;
 constexpr uint32_t MAX_IP_BYTES = 65535;
+constexpr uint32_t MAX_SEGMENT_HEADER_BYTES = 256;  // the longest that prepareSegments admits
 
 // virtio_net_hdr (linux/virtio_net.h); native byte order on a TUN device.
 struct VnetHeader {
@@ -75,7 +76,8 @@ bool sameHeaders(const Item& item, const uint8_t* frame, const Inner& inner) {
 }
 
 bool mayJoin(const Writer& w, const Item& item, const uint8_t* frame, const Inner& inner, uint32_t payload) {
-  if (w.in.nodeCount == MAX_NODES || !item.open || item.segments >= MAX_ITEM_SEGMENTS || payload == 0 || payload > item.segmentBytes) return false;
+  if (w.in.nodeCount == MAX_NODES || !item.open || item.segments >= MAX_ITEM_SEGMENTS) return false;
+  if (!inner.plain || payload == 0 || payload > item.segmentBytes) return false;
   if (item.inner.payload - item.inner.l3 + item.payloadBytes + payload > MAX_IP_BYTES) return false;
   if (isTcp(inner)) {
     if (loadBig32(frame + inner.l4 + 4) != item.nextSequence) return false;
@@ -145,7 +147,51 @@ void finishPartial(Item& item) {
   item.partial = false;
 }
 
+bool deviceCuts(const Writer& w, const Inner& inner) {
+  const int32_t tso = inner.v6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4, uso = inner.v6 ? OFFLOAD_USO6 : OFFLOAD_USO4;
+  return (w.offloads & (isTcp(inner) ? tso : uso)) != 0;
+}
+
+ssize_t writeVectors(Writer& w, uint32_t count) {
+  ssize_t written;
+  do {
+    written = writev(w.fd, w.in.vectors, static_cast<int>(count));
+  } while (written < 0 && errno == EINTR);
+  return written;
+}
+
+// A merged frame, and a device that cannot cut it: its segments, each with checksums of its own. Counts as the one
+// frame it arrived as.
+void writeSegments(Writer& w, const Item& item) {
+  const Inner& inner = item.inner;
+  int32_t* run = w.in.run(item.row);
+  Segmenter s;
+  if (!prepareSegments(s, item.frame, inner.end, inner.l3, inner.l4, inner.payload, gsoTypeOf(item), item.gsoSize)) {
+    run[RUN_MALFORMED]++;
+    return;
+  }
+  VnetHeader vnet{};
+  uint8_t headers[MAX_SEGMENT_HEADER_BYTES];
+  int error = 0;
+  for (uint32_t i = 0; i < s.segments; i++) {
+    writeSegmentHeader(s, i, headers);
+    w.in.vectors[0] = iovec{&vnet, sizeof vnet};
+    w.in.vectors[1] = iovec{headers, inner.payload};
+    w.in.vectors[2] = iovec{item.frame + segmentStart(s, i), segmentBytes(s, i)};
+    if (writeVectors(w, 3) < 0) error = errno;
+    run[RUN_WRITES]++;
+  }
+  if (error != 0) {
+    run[RUN_DEVICE_ERRORS]++;
+    run[RUN_DEVICE_ERRNO] = error;
+    return;
+  }
+  run[RUN_WRITTEN]++;
+  run[RUN_BYTES] += item.frameBytes;
+}
+
 void writeItem(Writer& w, Item& item) {
+  if (item.gsoSize > 0 && !deviceCuts(w, item.inner)) return writeSegments(w, item);
   if (item.partial && item.segments == 1 && item.gsoSize == 0 && (w.offloads & OFFLOAD_CHECKSUM) == 0) {
     finishPartial(item);
   }
@@ -159,10 +205,7 @@ void writeItem(Writer& w, Item& item) {
     w.in.vectors[vectors++] = iovec{const_cast<uint8_t*>(n.data), n.bytes};
     bytes += item.inner.payload + n.bytes;  // as it was on the wire, with its own headers
   }
-  ssize_t written;
-  do {
-    written = writev(w.fd, w.in.vectors, vectors);
-  } while (written < 0 && errno == EINTR);
+  const ssize_t written = writeVectors(w, vectors);
   int32_t* run = w.in.run(item.row);
   if (written < 0) {
     run[RUN_DEVICE_ERRORS] += item.segments;
@@ -199,13 +242,10 @@ void join(Writer& w, Item& item, const uint8_t* frame, const Inner& inner, uint3
   }
 }
 
-// The size an offload should cut a merged frame into: what the kernel told, else what the device's MTU allows.
-uint32_t mergedSize(const Writer& w, const int32_t* run, const Inner& inner, uint32_t payload) {
+// The size to cut a merged frame into: what the kernel told, else what the device's MTU allows; 0: it is not merged.
+uint32_t mergedSize(const int32_t* run, const Inner& inner, uint32_t payload) {
   const uint32_t hint = static_cast<uint32_t>(run[RUN_GSO_SIZE]);
-  const bool tcp = isTcp(inner);
-  if (hint == 0 || payload <= hint || (!tcp && inner.protocol != PROTOCOL_UDP)) return 0;
-  const int32_t needed = tcp ? (inner.v6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4) : (inner.v6 ? OFFLOAD_USO6 : OFFLOAD_USO4);
-  return (w.offloads & needed) != 0 ? hint : 0;
+  return payload > hint && (isTcp(inner) || inner.protocol == PROTOCOL_UDP) ? hint : 0;
 }
 
 void addFrame(Writer& w, int32_t row, uint8_t* frame, uint32_t length) {
@@ -234,7 +274,7 @@ void addFrame(Writer& w, int32_t row, uint8_t* frame, uint32_t length) {
   Item& item = w.in.items[index];
   item = Item{frame, inner, length, payload, payload, 1, 0, 0, -1, -1, row, false, false, psh};
   item.partial = checksums == ChecksumState::partial;
-  item.gsoSize = item.partial ? mergedSize(w, run, inner, payload) : 0;
+  item.gsoSize = item.partial ? mergedSize(run, inner, payload) : 0;
   if (item.gsoSize == 0 && mayOpen(w, frame, inner, payload)) {
     item.open = true;
     item.frameBytes = inner.end;  // padding must not lie between headers and the next segment's payload
@@ -263,7 +303,8 @@ void addRunSegments(Writer& w, int32_t row) {
   int32_t* run = w.in.run(row);
   const int64_t offset = run[RUN_OFFSET], length = run[RUN_LENGTH];
   const int64_t segment = run[RUN_SEGMENT_BYTES], strip = run[RUN_STRIP];
-  if (offset < 0 || length < 0 || segment <= 0 || strip < 0 || offset + length > static_cast<int64_t>(w.in.arenaBytes)) {
+  const int64_t arena = static_cast<int64_t>(w.in.arenaBytes);
+  if (offset < 0 || length < 0 || segment <= 0 || strip < 0 || offset + length > arena) {
     run[RUN_MALFORMED] += run[RUN_SEGMENTS];
     return;
   }
@@ -286,7 +327,9 @@ napi_value decapWriteBatch(napi_env env, napi_callback_info info) {
   Ingress* in = args.external<Ingress>(0);
   const int32_t fd = args.integer(1), device = args.integer(2), kind = args.integer(3);
   const int32_t offloads = args.integer(4), first = args.integer(5), count = args.integer(6);
-  if (!args.ok || first < 0 || count < 0 || first + count > MAX_RUNS) return integerResult(env, -EINVAL);
+  if (!args.ok || first < 0 || count < 0 || first > MAX_RUNS || count > MAX_RUNS - first) {
+    return integerResult(env, -EINVAL);
+  }
   Writer w{*in, fd, kind == DEVICE_TAP, offloads};
   in->itemCount = in->nodeCount = 0;
   for (int32_t& bucket : in->buckets) bucket = -1;

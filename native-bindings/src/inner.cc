@@ -30,6 +30,8 @@ Inner locateTransport(const uint8_t* frame, Inner inner) {
   } else if (inner.protocol == PROTOCOL_UDP) {
     if (bytes < 8 || loadBig16(l4 + 4) < 8 || loadBig16(l4 + 4) > bytes) return inner;
     inner.payload = inner.l4 + 8;
+    // An IP packet may go on behind its datagram [RFC 9868 § 3]; a superpacket would lose that.
+    if (loadBig16(l4 + 4) != bytes) inner.plain = false;
     inner.end = inner.l4 + loadBig16(l4 + 4);
   } else if (inner.protocol == (inner.v6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP)) {
     if (bytes < 4) return inner;

@@ -20,12 +20,12 @@ enum class InnerKind : uint8_t {
 struct Inner {
   InnerKind kind;
   bool v6;
-  bool plain;          // no IP options, no extension headers, not a fragment: may be coalesced
+  bool plain;          // no IP options, extension headers, fragment, nothing behind UDP: may be coalesced
   uint8_t protocol;
   uint32_t l3;         // offsets from the start of the frame, bytes
   uint32_t l4;
   uint32_t payload;    // TCP and UDP only
-  uint32_t end;        // where the IP packet ends; the frame may go on with padding
+  uint32_t end;        // where the IP packet ends, of UDP the datagram; the frame may go on
 };
 
 /** Locates the headers of an Ethernet frame (`ethernet`) or a bare IP packet. Reads only inside `length` bytes. */

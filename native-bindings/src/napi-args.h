@@ -21,10 +21,15 @@ struct Arguments {
     ok = napi_get_cb_info(env, info, &count, values, nullptr, nullptr) == napi_ok && count >= N;
   }
 
+  /** Clears `ok` for what is not a whole number of 32 bits: Node-API would make 0 of NaN, a valid descriptor. */
   int32_t integer(size_t index) {
-    int32_t value = 0;
-    if (ok && napi_get_value_int32(env, values[index], &value) != napi_ok) ok = false;
-    return value;
+    double value = 0;
+    if (ok && napi_get_value_double(env, values[index], &value) != napi_ok) ok = false;
+    if (!(value >= INT32_MIN && value <= INT32_MAX) || value != static_cast<int32_t>(value)) {
+      ok = false;
+      return 0;
+    }
+    return static_cast<int32_t>(value);
   }
 
   /** Pointer and length in elements of a typed array of `type`; clears `ok` for anything else. */

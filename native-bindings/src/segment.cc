@@ -20,7 +20,8 @@ bool prepareSegments(Segmenter& s, const uint8_t* frame, uint32_t length, uint32
   const uint32_t type = gsoType & ~static_cast<uint32_t>(GSO_ECN);
   s.tcp = type == static_cast<uint32_t>(GSO_TCPV4) || type == static_cast<uint32_t>(GSO_TCPV6);
   if (!s.tcp && type != static_cast<uint32_t>(GSO_UDP_L4)) return false;
-  if (gsoSize == 0 || l3 >= l4 || l4 >= payload || payload >= length || l3 > 64 || payload > 256) return false;
+  if (gsoSize == 0 || gsoSize > 0xffff) return false;
+  if (l3 >= l4 || l4 >= payload || payload >= length || l3 > 64 || payload > 256) return false;
   s.v6 = frame[l3] >> 4 == 6;
   if (l4 - l3 < (s.v6 ? 40u : 20u) || payload - l4 < (s.tcp ? 20u : 8u)) return false;
   s.frame = frame;
@@ -81,7 +82,7 @@ void writeSegmentHeader(const Segmenter& s, uint32_t index, uint8_t* out) {
 }
 
 bool finishChecksum(uint8_t* frame, uint32_t length, uint32_t start, uint32_t offset) {
-  if (start >= length || offset + 2 > length - start) return false;
+  if (start >= length || offset >= length - start || length - start - offset < 2) return false;
   uint16_t checksum = static_cast<uint16_t>(~fold(sumBytes(frame + start, length - start)));
   if (checksum == 0) checksum = 0xffff;  // equal in one's complement, and never "not computed" for UDP
   store16(frame + start + offset, checksum);

@@ -88,7 +88,9 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   char device[IFNAMSIZ] = {0};
   args.text(3, device, sizeof device);
   const int32_t flags = args.integer(4), bufferBytes = args.integer(5);
-  if (!args.ok || words != 4 || (family != 4 && family != 6)) return integerResult(env, -EINVAL);
+  if (!args.ok || words != 4 || (family != 4 && family != 6) || port < 0 || port > 0xffff) {
+    return integerResult(env, -EINVAL);
+  }
   const int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errnoResult(env);
   if (configure(fd, family == 6, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));

@@ -39,7 +39,7 @@ napi_value tuntapOpen(napi_env env, napi_callback_info info) {
   char name[IFNAMSIZ] = {0};
   args.text(0, name, sizeof name);
   const int32_t kind = args.integer(1), multiQueue = args.integer(2), mustBeNew = args.integer(3);
-  if (!args.ok) return integerResult(env, -EINVAL);
+  if (!args.ok || (kind != DEVICE_TAP && kind != DEVICE_TUN)) return integerResult(env, -EINVAL);
   return integerResult(env, openQueue(name, kind, multiQueue != 0, mustBeNew != 0));
 }
 

@@ -1,0 +1,351 @@
+// Egress, second half: the send list -> messages.
+//
+// How a UDP batch leaves: sends are chained by (socket, remote, TOS), in order, since only datagrams of one key may
+// share a message. Along each chain equal-sized datagrams (segments of superpackets and plain frames alike) are put
+// behind each other into one message with UDP_SEGMENT; a shorter one ends it. One sendmmsg per socket carries all.
+// Payload is never copied here: iovecs point at arena slices, headers of segments at a scratch area.
+#include <poll.h>
+
+#include "checksum.h"
+#include "egress.h"
+#include "segment.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+namespace culvert {
+
+namespace {
+
+constexpr int SEND_WAIT_MS = 10;  // for a full socket buffer, before a message is given up
+
+// A send whose offsets were checked against the arena.
+struct Checked {
+  uint8_t* frame;
+  uint32_t length;
+  const uint8_t* header;
+  uint32_t headerBytes;
+};
+
+bool check(Egress& e, int32_t row, Checked& out) {
+  const int32_t* send = e.send(row);
+  if (send[SEND_FRAME] < 0 || send[SEND_FRAME] >= MAX_FRAMES) return false;
+  const int32_t* frame = e.frame(send[SEND_FRAME]);
+  const int64_t offset = frame[FRAME_OFFSET], length = frame[FRAME_LENGTH];
+  const int64_t header = send[SEND_HEADER], headerBytes = send[SEND_HEADER_BYTES];
+  if (offset < 0 || length <= 0 || offset + length > static_cast<int64_t>(e.arenaBytes)) return false;
+  if (header < 0 || headerBytes < 0 || headerBytes > HEADROOM_BYTES ||
+      header + headerBytes > static_cast<int64_t>(e.arenaBytes)) {
+    return false;
+  }
+  out = Checked{e.arena + offset, static_cast<uint32_t>(length), e.arena + header, static_cast<uint32_t>(headerBytes)};
+  return true;
+}
+
+void fail(Egress& e, int32_t row, int error) { e.send(row)[SEND_RESULT] = -error; }
+
+void settle(Egress& e, const Message& message, int error) {
+  for (uint32_t i = 0; i < message.parts; i++) {
+    const Part& part = e.parts[message.firstPart + i];
+    int32_t* send = e.send(part.row);
+    if (error != 0) {
+      send[SEND_RESULT] = -error;
+    } else if (send[SEND_RESULT] >= 0) {
+      send[SEND_RESULT] += part.segments;
+      send[SEND_BYTES] += part.bytes;
+    }
+  }
+}
+
+// Sends what has gathered through one socket. A message that fails is settled with its error, the others still go.
+void flush(Egress& e, int fd) {
+  uint32_t done = 0;
+  bool waited = false;
+  while (done < e.messageCount) {
+    const int sent = sendmmsg(fd, e.headers + done, e.messageCount - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) {
+      for (int i = 0; i < sent; i++) settle(e, e.messages[done + i], 0);
+      done += sent;
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN && !waited) {
+      pollfd writable{fd, POLLOUT, 0};
+      waited = true;  // once per flush: a worker never hangs on one socket
+      if (poll(&writable, 1, SEND_WAIT_MS) > 0) continue;
+      errno = EAGAIN;
+    }
+    settle(e, e.messages[done], errno);
+    done++;
+  }
+  e.messageCount = e.vectorCount = e.partCount = e.headerBytes = 0;
+}
+
+bool full(const Egress& e) {
+  return e.vectorCount + 2 > MAX_IOVECS || e.partCount + 1 > MAX_PARTS || e.headerBytes + HEADER_BYTES > HEADER_AREA;
+}
+
+Message* openMessage(Egress& e, int fd) {
+  if (e.messageCount == MAX_MESSAGES || full(e)) flush(e, fd);
+  const uint32_t index = e.messageCount++;
+  msghdr& header = e.headers[index].msg_hdr;
+  std::memset(&header, 0, sizeof header);
+  header.msg_iov = e.vectors + e.vectorCount;
+  Message& message = e.messages[index];
+  message = Message{e.partCount, 0, 0, 0, 0, false};
+  return &message;
+}
+
+void addPart(Egress& e, Message& message, int32_t row, uint32_t bytes) {
+  if (message.parts > 0) {
+    Part& last = e.parts[message.firstPart + message.parts - 1];
+    if (last.row == row) {
+      last.segments++;
+      last.bytes += bytes;
+      return;
+    }
+  }
+  e.parts[e.partCount++] = Part{row, 1, static_cast<int32_t>(bytes)};
+  message.parts++;
+}
+
+void addVector(Egress& e, const void* data, size_t bytes) {
+  e.vectors[e.vectorCount++] = iovec{const_cast<void*>(data), bytes};
+  e.headers[e.messageCount - 1].msg_hdr.msg_iovlen++;
+}
+
+void setName(Egress& e, int32_t remote) {
+  const uint32_t index = e.messageCount - 1;
+  const int32_t* row = e.remotes + remote * REMOTE_WORDS;
+  sockaddr_in6& six = e.names[index];
+  msghdr& header = e.headers[index].msg_hdr;
+  std::memset(&six, 0, sizeof six);
+  header.msg_name = &six;
+  if (row[REMOTE_FAMILY] == 6) {
+    six.sin6_family = AF_INET6;
+    six.sin6_port = htons(static_cast<uint16_t>(row[REMOTE_PORT]));
+    for (int i = 0; i < 4; i++) {
+      storeBig32(six.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(row[REMOTE_ADDRESS + i]));
+    }
+    header.msg_namelen = sizeof six;
+    return;
+  }
+  sockaddr_in* four = reinterpret_cast<sockaddr_in*>(&six);
+  four->sin_family = AF_INET;
+  four->sin_port = htons(static_cast<uint16_t>(row[REMOTE_PORT]));
+  four->sin_addr.s_addr = htonl(static_cast<uint32_t>(row[REMOTE_ADDRESS + 3]));
+  header.msg_namelen = sizeof(sockaddr_in);
+}
+
+// Control messages are written when a message is complete: only then is it known whether it is segmented.
+void finishMessage(Egress& e, int32_t tos, bool v6) {
+  if (e.messageCount == 0) return;
+  const uint32_t index = e.messageCount - 1;
+  const Message& message = e.messages[index];
+  msghdr& header = e.headers[index].msg_hdr;
+  uint8_t* control = e.control[index];
+  uint32_t length = 0;
+  const auto add = [&](int level, int type, const void* value, uint32_t bytes) {
+    cmsghdr* cmsg = reinterpret_cast<cmsghdr*>(control + length);
+    cmsg->cmsg_level = level;
+    cmsg->cmsg_type = type;
+    cmsg->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(cmsg), value, bytes);
+    length += CMSG_SPACE(bytes);
+  };
+  if (message.segments > 1) {
+    const uint16_t segment = static_cast<uint16_t>(message.segmentBytes);
+    add(IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
+  }
+  if (tos != 0) add(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, &tos, sizeof(int));
+  header.msg_control = length > 0 ? control : nullptr;
+  header.msg_controllen = length;
+}
+
+// State while one key's chain is walked.
+struct Walk {
+  int fd;
+  const Key* key;
+  bool v6;
+  Message* message;  // open message of this key, or null
+};
+
+// Opens room for a datagram of `bytes` in the walk's message or a new one.
+void place(Egress& e, Walk& walk, int32_t row, uint32_t bytes, bool alone) {
+  Message* open = walk.message;
+  const bool fits = open != nullptr && !alone && !open->closed && bytes <= open->segmentBytes && !full(e) &&
+                    open->segments < MAX_UDP_SEGMENTS && open->bytes + bytes <= MAX_UDP_PAYLOAD;
+  if (!fits) {
+    if (open != nullptr) finishMessage(e, walk.key->tos, walk.v6);
+    open = walk.message = openMessage(e, walk.fd);
+    open->segmentBytes = bytes;
+    open->closed = alone;
+    setName(e, walk.key->remote);
+  }
+  if (bytes < open->segmentBytes) open->closed = true;
+  open->segments++;
+  open->bytes += bytes;
+  addPart(e, *open, row, bytes);
+}
+
+void addSegments(Egress& e, Walk& walk, int32_t row, const Checked& c, const Segmenter& s, bool alone) {
+  for (uint32_t i = 0; i < s.segments; i++) {
+    const uint32_t payload = segmentBytes(s, i);
+    const uint32_t headers = c.headerBytes + s.payload;
+    place(e, walk, row, headers + payload, alone);
+    uint8_t* out = e.headerArea + e.headerBytes;
+    e.headerBytes += (headers + 15) & ~15u;
+    std::memcpy(out, c.header, c.headerBytes);
+    writeSegmentHeader(s, i, out + c.headerBytes);
+    addVector(e, out, headers);
+    addVector(e, c.frame + segmentStart(s, i), payload);
+  }
+}
+
+void addWhole(Egress& e, Walk& walk, int32_t row, const Checked& c, bool alone) {
+  place(e, walk, row, c.headerBytes + c.length, alone);
+  if (c.header + c.headerBytes == c.frame) {
+    addVector(e, c.header, c.headerBytes + c.length);
+  } else {
+    addVector(e, c.header, c.headerBytes);
+    addVector(e, c.frame, c.length);
+  }
+}
+
+// Finishes or prepares checksums of a send's frame. 0 = whole frame, 1 = superpacket, else -errno.
+int prepare(int32_t* frame, const Checked& c, Segmenter& s) {
+  const uint32_t type = static_cast<uint32_t>(frame[FRAME_GSO_TYPE]);
+  if (type != GSO_NONE) {
+    const bool ok = prepareSegments(s, c.frame, c.length, frame[FRAME_L3], frame[FRAME_L4], frame[FRAME_PAYLOAD], type,
+                                    frame[FRAME_GSO_SIZE]);
+    return ok ? 1 : -EINVAL;
+  }
+  if ((frame[FRAME_FLAGS] & FRAME_NEEDS_CHECKSUM) != 0) {
+    if (!finishChecksum(c.frame, c.length, frame[FRAME_CSUM_START], frame[FRAME_CSUM_OFFSET])) return -EINVAL;
+    frame[FRAME_FLAGS] &= ~FRAME_NEEDS_CHECKSUM;  // the same frame may be sent to several remotes
+  }
+  return 0;
+}
+
+void walkKey(Egress& e, int fd, const Key& key) {
+  Walk walk{fd, &key, e.remotes[key.remote * REMOTE_WORDS + REMOTE_FAMILY] == 6, nullptr};
+  for (int32_t row = key.first; row >= 0; row = e.nextRow[row]) {
+    Checked c;
+    Segmenter s;
+    if (!check(e, row, c)) {
+      fail(e, row, EINVAL);
+      continue;
+    }
+    const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s);
+    const bool alone = (e.send(row)[SEND_FLAGS] & SEND_NO_GSO) != 0;
+    if (kind < 0) {
+      fail(e, row, -kind);
+    } else if (kind == 1) {
+      addSegments(e, walk, row, c, s, alone);
+    } else {
+      addWhole(e, walk, row, c, alone);
+    }
+  }
+  if (walk.message != nullptr) finishMessage(e, key.tos, walk.v6);
+}
+
+// Chains the rows by key and the keys by socket; rows with impossible fields are failed.
+int32_t chain(Egress& e, int32_t count, size_t sockets) {
+  int32_t keys = 0;
+  for (int32_t& bucket : e.buckets) bucket = -1;
+  for (size_t i = 0; i < sockets; i++) e.firstKey[i] = e.lastKey[i] = -1;
+  for (int32_t row = 0; row < count; row++) {
+    int32_t* send = e.send(row);
+    const int32_t socket = send[SEND_SOCKET], remote = send[SEND_REMOTE], tos = send[SEND_TOS];
+    send[SEND_RESULT] = send[SEND_BYTES] = 0;
+    e.nextRow[row] = -1;
+    if (socket < 0 || static_cast<size_t>(socket) >= sockets || remote < 0 ||
+        static_cast<size_t>(remote) >= e.remoteRows) {
+      fail(e, row, EINVAL);
+      continue;
+    }
+    uint32_t bucket = (static_cast<uint32_t>(remote) * 31u + static_cast<uint32_t>(socket) * 7u + tos) % KEY_BUCKETS;
+    int32_t key = -1;
+    for (uint32_t probes = 0; probes < KEY_BUCKETS; probes++, bucket = (bucket + 1) % KEY_BUCKETS) {
+      key = e.buckets[bucket];
+      if (key < 0) break;
+      const Key& k = e.keys[key];
+      if (k.socket == socket && k.remote == remote && k.tos == tos) break;
+      key = -2;
+    }
+    if (key >= 0) {
+      e.nextRow[e.keys[key].last] = row;
+      e.keys[key].last = row;
+      continue;
+    }
+    if (key == -1) e.buckets[bucket] = keys;  // -2: all buckets taken; the row becomes a key of its own
+    e.keys[keys] = Key{socket, remote, tos, row, row, -1};
+    if (e.lastKey[socket] < 0) {
+      e.firstKey[socket] = keys;
+    } else {
+      e.keys[e.lastKey[socket]].nextOfSocket = keys;
+    }
+    e.lastKey[socket] = keys++;
+  }
+  return keys;
+}
+
+// A raw socket takes one packet per message: no GSO. The destination stands in the outer header [RFC 791 § 3.1].
+void openRaw(Egress& e, int fd, int32_t row, const Checked& c, uint32_t bytes) {
+  Message* message = openMessage(e, fd);
+  sockaddr_in* name = reinterpret_cast<sockaddr_in*>(&e.names[e.messageCount - 1]);
+  std::memset(name, 0, sizeof *name);
+  name->sin_family = AF_INET;
+  std::memcpy(&name->sin_addr, c.header + 16, 4);
+  e.headers[e.messageCount - 1].msg_hdr.msg_name = name;
+  e.headers[e.messageCount - 1].msg_hdr.msg_namelen = sizeof *name;
+  message->segments = 1;
+  addPart(e, *message, row, bytes);
+}
+
+void addRaw(Egress& e, int fd, int32_t row) {
+  Checked c;
+  Segmenter s;
+  if (!check(e, row, c) || c.headerBytes < 20) return fail(e, row, EINVAL);
+  const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s);
+  if (kind < 0) return fail(e, row, -kind);
+  if (kind == 0) {
+    openRaw(e, fd, row, c, c.headerBytes + c.length);
+    addVector(e, c.header, c.headerBytes);
+    addVector(e, c.frame, c.length);
+    return;
+  }
+  for (uint32_t i = 0; i < s.segments; i++) {
+    const uint32_t headers = c.headerBytes + s.payload, payload = segmentBytes(s, i);
+    openRaw(e, fd, row, c, headers + payload);
+    uint8_t* out = e.headerArea + e.headerBytes;
+    e.headerBytes += (headers + 15) & ~15u;
+    std::memcpy(out, c.header, c.headerBytes);
+    writeSegmentHeader(s, i, out + c.headerBytes);
+    addVector(e, out, headers);
+    addVector(e, c.frame + segmentStart(s, i), payload);
+  }
+}
+
+}  // namespace
+
+void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count) {
+  if (chain(e, count, sockets) == 0) return;
+  for (size_t socket = 0; socket < sockets; socket++) {
+    for (int32_t key = e.firstKey[socket]; key >= 0; key = e.keys[key].nextOfSocket) {
+      walkKey(e, fds[socket], e.keys[key]);
+    }
+    flush(e, fds[socket]);
+  }
+}
+
+void sendRaw(Egress& e, int fd, int32_t count) {
+  for (int32_t row = 0; row < count; row++) {
+    e.send(row)[SEND_RESULT] = e.send(row)[SEND_BYTES] = 0;
+    addRaw(e, fd, row);
+  }
+  flush(e, fd);
+}
+
+}  // namespace culvert
