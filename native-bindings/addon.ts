@@ -64,6 +64,7 @@ export interface Native {
   udpProbe(option: number): number;
   socketShare(fd: number): number;
   socketPort(fd: number): number;
+  pathMtu(family: number, address: Int32Array, device: string): number;
   socketSetTtl(fd: number, family: number, ttl: number): number;
 
   pollCreate(): number;

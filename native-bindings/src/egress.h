@@ -20,9 +20,9 @@ constexpr uint32_t HEADER_AREA = 1024 * HEADER_BYTES;
 constexpr uint32_t KEY_BUCKETS = 512;
 constexpr uint32_t CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int));
 
-// One key: sends that may share a message, as a chain of rows.
+// One key: sends that leave in their order, as a chain of rows. Neighbours in it may share a message.
 struct Key {
-  int32_t socket, remote, tos;
+  int32_t socket, remote;
   int32_t first, last;   // rows
   int32_t nextOfSocket;  // key
 };
@@ -37,6 +37,8 @@ struct Part {
 struct Message {
   uint32_t firstPart, parts;
   uint32_t segmentBytes, segments, bytes;
+  int32_t tos;
+  bool v6;
   bool closed;
 };
 

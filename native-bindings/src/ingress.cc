@@ -110,7 +110,7 @@ int32_t splitVxlan(Ingress& in, int32_t row, const Received& r) {
   }
   if (segment > VXLAN_BYTES && r.length > VXLAN_BYTES) {
     const Inner whole = locateInner(data + VXLAN_BYTES, r.length - VXLAN_BYTES, true);
-    if (whole.kind == InnerKind::transport && VXLAN_BYTES + whole.end > segment) {
+    if (whole.kind == InnerKind::transport && VXLAN_BYTES + whole.end == r.length) {
       addRun(in, row, r, 0, r.length, r.length, 1, segment);  // one inner superpacket, see above
       return row + 1;
     }

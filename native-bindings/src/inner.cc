@@ -74,11 +74,15 @@ Inner locateIpv6(const uint8_t* frame, uint32_t length, uint32_t l3) {
   if (inner.end > length) return inner;
   uint8_t next = ip[6];
   uint32_t at = l3 + 40;
+  bool rerouted = false;
   inner.plain = true;
   for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
     // Hop-by-hop, routing and destination options [RFC 8200 § 4]; a fragment header ends the walk.
     if (next != 0 && next != 43 && next != 60) break;
     inner.plain = false;
+    // With a routing header, or a home address among the options, the pseudo header has other addresses than these
+    // [RFC 8200 § 8.1, RFC 6275 § 6.3]: such a packet passes unchecked.
+    rerouted = rerouted || next == 43 || next == 60;
     if (at + 8 > inner.end) return inner;
     next = frame[at];
     at += 8 + frame[at + 1] * 8u;
@@ -86,6 +90,10 @@ Inner locateIpv6(const uint8_t* frame, uint32_t length, uint32_t l3) {
   }
   inner.protocol = next;
   inner.l4 = at;
+  if (rerouted) {
+    inner.kind = InnerKind::other;
+    return inner;
+  }
   return locateTransport(frame, inner);
 }
 
@@ -124,8 +132,7 @@ ChecksumState verifyChecksums(const uint8_t* frame, const Inner& inner) {
   }
   const uint32_t field = inner.protocol == PROTOCOL_TCP ? 16 : inner.protocol == PROTOCOL_UDP ? 6 : 2;
   if (inner.protocol == PROTOCOL_UDP && load16(l4 + field) == 0) {
-    // Zero means "not computed" over IPv4 [RFC 768]; over IPv6 it is an error [RFC 8200 § 8.1].
-    return inner.v6 ? ChecksumState::bad : ChecksumState::good;
+    return ChecksumState::good;  // "not computed": over IPv4 [RFC 768], and by tunnels over IPv6 [RFC 6935]
   }
   const uint64_t pseudo = sumPseudoHeader(l3, inner.v6, inner.protocol, bytes);
   if (fold(pseudo + sumBytes(l4, bytes)) == 0xffff) return ChecksumState::good;

@@ -39,6 +39,12 @@ bool prepareSegments(Segmenter& s, const uint8_t* frame, uint32_t length, uint32
   }
   const uint8_t protocol = s.tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
   s.l4Sum = sumPseudoHeader(ip, s.v6, protocol, 0);
+  if (s.v6 && l4 - l3 > 40) {
+    // With a routing header the pseudo header has other addresses than these [RFC 8200 § 8.1]; the sum that the sender
+    // left in the checksum field knows them. Its length is taken out again.
+    const uint16_t left = load16(transport + (s.tcp ? 16 : 6));
+    s.l4Sum = left + (0xffffu - fold(__builtin_bswap32(length - l4)));
+  }
   if (s.tcp) {
     // Without sequence number (4..8), offset and flags (12..14) and checksum (16..18).
     s.l4Sum += sumBytes(transport, 4) + sumBytes(transport + 8, 4) + load16(transport + 14) +

@@ -1,7 +1,7 @@
 // Egress, second half: the send list -> messages.
 //
-// How a UDP batch leaves: sends are chained by (socket, remote, TOS), in order, since only datagrams of one key may
-// share a message. Along each chain equal-sized datagrams (segments of superpackets and plain frames alike) are put
+// How a UDP batch leaves: sends are chained by (socket, remote), in order: a flow has one socket, so nothing of it is
+// overtaken. Along each chain neighbours of equal size and TOS (segments of superpackets, plain frames alike) are put
 // behind each other into one message with UDP_SEGMENT; a shorter one ends it. One sendmmsg per socket carries all.
 // Payload is never copied here: iovecs point at arena slices, headers of segments at a scratch area.
 #include <poll.h>
@@ -93,7 +93,7 @@ Message* openMessage(Egress& e, int fd) {
   std::memset(&header, 0, sizeof header);
   header.msg_iov = e.vectors + e.vectorCount;
   Message& message = e.messages[index];
-  message = Message{e.partCount, 0, 0, 0, 0, false};
+  message = Message{e.partCount, 0, 0, 0, 0, 0, false, false};
   return &message;
 }
 
@@ -139,7 +139,7 @@ void setName(Egress& e, int32_t remote) {
 }
 
 // Control messages are written when a message is complete: only then is it known whether it is segmented.
-void finishMessage(Egress& e, int32_t tos, bool v6) {
+void finishMessage(Egress& e) {
   if (e.messageCount == 0) return;
   const uint32_t index = e.messageCount - 1;
   const Message& message = e.messages[index];
@@ -158,7 +158,9 @@ void finishMessage(Egress& e, int32_t tos, bool v6) {
     const uint16_t segment = static_cast<uint16_t>(message.segmentBytes);
     add(IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
   }
-  if (tos != 0) add(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, &tos, sizeof(int));
+  if (message.tos != 0) {
+    add(message.v6 ? IPPROTO_IPV6 : IPPROTO_IP, message.v6 ? IPV6_TCLASS : IP_TOS, &message.tos, sizeof(int));
+  }
   header.msg_control = length > 0 ? control : nullptr;
   header.msg_controllen = length;
 }
@@ -166,7 +168,7 @@ void finishMessage(Egress& e, int32_t tos, bool v6) {
 // State while one key's chain is walked.
 struct Walk {
   int fd;
-  const Key* key;
+  int32_t remote;
   bool v6;
   Message* message;  // open message of this key, or null
 };
@@ -174,14 +176,17 @@ struct Walk {
 // Opens room for a datagram of `bytes` in the walk's message or a new one.
 void place(Egress& e, Walk& walk, int32_t row, uint32_t bytes, bool alone) {
   Message* open = walk.message;
-  const bool fits = open != nullptr && !alone && !open->closed && bytes <= open->segmentBytes && !full(e) &&
-                    open->segments < MAX_UDP_SEGMENTS && open->bytes + bytes <= MAX_UDP_PAYLOAD;
+  const int32_t tos = e.send(row)[SEND_TOS];
+  const bool fits = open != nullptr && !alone && !open->closed && bytes <= open->segmentBytes && tos == open->tos &&
+                    !full(e) && open->segments < MAX_UDP_SEGMENTS && open->bytes + bytes <= MAX_UDP_PAYLOAD;
   if (!fits) {
-    if (open != nullptr) finishMessage(e, walk.key->tos, walk.v6);
+    if (open != nullptr) finishMessage(e);
     open = walk.message = openMessage(e, walk.fd);
     open->segmentBytes = bytes;
+    open->tos = tos;
+    open->v6 = walk.v6;
     open->closed = alone;
-    setName(e, walk.key->remote);
+    setName(e, walk.remote);
   }
   if (bytes < open->segmentBytes) open->closed = true;
   open->segments++;
@@ -229,7 +234,7 @@ int prepare(int32_t* frame, const Checked& c, Segmenter& s) {
 }
 
 void walkKey(Egress& e, int fd, const Key& key) {
-  Walk walk{fd, &key, e.remotes[key.remote * REMOTE_WORDS + REMOTE_FAMILY] == 6, nullptr};
+  Walk walk{fd, key.remote, e.remotes[key.remote * REMOTE_WORDS + REMOTE_FAMILY] == 6, nullptr};
   for (int32_t row = key.first; row >= 0; row = e.nextRow[row]) {
     Checked c;
     Segmenter s;
@@ -247,17 +252,40 @@ void walkKey(Egress& e, int fd, const Key& key) {
       addWhole(e, walk, row, c, alone);
     }
   }
-  if (walk.message != nullptr) finishMessage(e, key.tos, walk.v6);
+  if (walk.message != nullptr) finishMessage(e);
 }
 
-// Chains the rows by key and the keys by socket; rows with impossible fields are failed.
+// The key of (socket, remote), or -1; then `bucket` is where it belongs, KEY_BUCKETS when all of them are taken.
+int32_t findKey(const Egress& e, int32_t socket, int32_t remote, uint32_t& bucket) {
+  bucket = (static_cast<uint32_t>(remote) * 31u + static_cast<uint32_t>(socket) * 7u) % KEY_BUCKETS;
+  for (uint32_t probes = 0; probes < KEY_BUCKETS; probes++, bucket = (bucket + 1) % KEY_BUCKETS) {
+    const int32_t key = e.buckets[bucket];
+    if (key < 0 || (e.keys[key].socket == socket && e.keys[key].remote == remote)) return key;
+  }
+  bucket = KEY_BUCKETS;
+  return -1;
+}
+
+// A row that begins a key of its own. Without a bucket it stays alone; keys of one socket leave in order all the same.
+void addKey(Egress& e, int32_t key, int32_t row, int32_t socket, int32_t remote, uint32_t bucket) {
+  if (bucket < KEY_BUCKETS) e.buckets[bucket] = key;
+  e.keys[key] = Key{socket, remote, row, row, -1};
+  if (e.lastKey[socket] < 0) {
+    e.firstKey[socket] = key;
+  } else {
+    e.keys[e.lastKey[socket]].nextOfSocket = key;
+  }
+  e.lastKey[socket] = key;
+}
+
+// Chains the rows by key and the keys by socket; rows with impossible fields are failed. Returns the number of keys.
 int32_t chain(Egress& e, int32_t count, size_t sockets) {
   int32_t keys = 0;
   for (int32_t& bucket : e.buckets) bucket = -1;
   for (size_t i = 0; i < sockets; i++) e.firstKey[i] = e.lastKey[i] = -1;
   for (int32_t row = 0; row < count; row++) {
     int32_t* send = e.send(row);
-    const int32_t socket = send[SEND_SOCKET], remote = send[SEND_REMOTE], tos = send[SEND_TOS];
+    const int32_t socket = send[SEND_SOCKET], remote = send[SEND_REMOTE];
     send[SEND_RESULT] = send[SEND_BYTES] = 0;
     e.nextRow[row] = -1;
     if (socket < 0 || static_cast<size_t>(socket) >= sockets || remote < 0 ||
@@ -265,28 +293,14 @@ int32_t chain(Egress& e, int32_t count, size_t sockets) {
       fail(e, row, EINVAL);
       continue;
     }
-    uint32_t bucket = (static_cast<uint32_t>(remote) * 31u + static_cast<uint32_t>(socket) * 7u + tos) % KEY_BUCKETS;
-    int32_t key = -1;
-    for (uint32_t probes = 0; probes < KEY_BUCKETS; probes++, bucket = (bucket + 1) % KEY_BUCKETS) {
-      key = e.buckets[bucket];
-      if (key < 0) break;
-      const Key& k = e.keys[key];
-      if (k.socket == socket && k.remote == remote && k.tos == tos) break;
-      key = -2;
-    }
-    if (key >= 0) {
+    uint32_t bucket;
+    const int32_t key = findKey(e, socket, remote, bucket);
+    if (key < 0) {
+      addKey(e, keys++, row, socket, remote, bucket);
+    } else {
       e.nextRow[e.keys[key].last] = row;
       e.keys[key].last = row;
-      continue;
     }
-    if (key == -1) e.buckets[bucket] = keys;  // -2: all buckets taken; the row becomes a key of its own
-    e.keys[keys] = Key{socket, remote, tos, row, row, -1};
-    if (e.lastKey[socket] < 0) {
-      e.firstKey[socket] = keys;
-    } else {
-      e.keys[e.lastKey[socket]].nextOfSocket = keys;
-    }
-    e.lastKey[socket] = keys++;
   }
   return keys;
 }

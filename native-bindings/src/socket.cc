@@ -70,7 +70,8 @@ int configure(int fd, bool v6, const char* device, int32_t flags, int32_t buffer
   if ((flags & SOCKET_SEND_ONLY) != 0 && discardInput(fd) < 0) return -1;
   if ((flags & SOCKET_NO_CHECKSUM) != 0 && setInteger(fd, SOL_SOCKET, SO_NO_CHECK, 1) < 0) return -1;
   if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1) < 0) return -1;
-  // DF stays off, as with the kernel's vxlan ("df unset"); the route's MTU is used, not a learned path MTU.
+  // DF stays off, as with the kernel's vxlan ("df unset"): a datagram beyond the path MTU is fragmented. Only with
+  // UDP_SEGMENT does the kernel refuse it (EMSGSIZE, before 2025 EINVAL; net/ipv4/udp.c, udp_send_skb).
   const int discover = v6 ? static_cast<int>(IPV6_PMTUDISC_DONT) : static_cast<int>(IP_PMTUDISC_DONT);
   if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, discover) < 0) return -1;
   setBuffers(fd, bufferBytes);
@@ -136,6 +137,32 @@ napi_value socketSetTtl(napi_env env, napi_callback_info info) {
   return result < 0 ? errnoResult(env) : integerResult(env, 0);
 }
 
+// pathMtu(family, address: Int32Array(4), device): what the kernel holds for the path MTU towards an address, learned
+// ones and those of routes included, bytes; or -errno
+napi_value pathMtu(napi_env env, napi_callback_info info) {
+  Arguments<3> args(env, info);
+  const int32_t family = args.integer(0);
+  size_t words = 0;
+  const int32_t* address = args.words(1, &words);
+  char device[IFNAMSIZ] = {0};
+  args.text(2, device, sizeof device);
+  if (!args.ok || words != 4 || (family != 4 && family != 6)) return integerResult(env, -EINVAL);
+  const bool v6 = family == 6;
+  const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errnoResult(env);
+  sockaddr_in6 name;
+  const socklen_t length = makeAddress(name, family, address, 9);  // discard [RFC 863]: nothing is sent
+  int mtu = 0;
+  socklen_t mtuBytes = sizeof mtu;
+  const bool ok =
+      (device[0] == 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, std::strlen(device) + 1) == 0) &&
+      connect(fd, reinterpret_cast<sockaddr*>(&name), length) == 0 &&
+      getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU : IP_MTU, &mtu, &mtuBytes) == 0;
+  const int error = errno;
+  close(fd);
+  return integerResult(env, ok ? mtu : -error);
+}
+
 // udpProbe(option): 0 when the kernel knows it, else -errno. option: 0 UDP_SEGMENT, 1 UDP_GRO
 napi_value udpProbe(napi_env env, napi_callback_info info) {
   Arguments<1> args(env, info);
@@ -174,6 +201,7 @@ napi_status registerSocket(napi_env env, napi_value exports) {
   static const Export functions[] = {
       {"udpOpen", udpOpen},         {"rawOpen", rawOpen},       {"udpProbe", udpProbe},
       {"socketShare", socketShare}, {"socketPort", socketPort}, {"socketSetTtl", socketSetTtl},
+      {"pathMtu", pathMtu},
   };
   return registerFunctions(env, exports, functions);
 }

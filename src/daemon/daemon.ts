@@ -1,10 +1,10 @@
 // The daemon's life: open everything, start the workers, answer the control socket, age the tables, stop and leave
 // nothing behind.
 //
-//   config -> netlink -> sockets and devices -> tables -> workers -> links up -> control socket -> ready
+//   config -> netlink -> sockets and devices -> tables -> links up -> workers -> control socket -> ready
 //
-// Until the links are up nothing can arrive, so a failure on the way loses no packet; whatever was opened is closed in
-// reverse, and with the last descriptor of a device the kernel removes the device, its addresses and its routes.
+// Links come up before the workers run: what arrives in between waits in queues, and a device that is down would refuse
+// it. Whatever was opened is closed on a failure, and with the last descriptor of a device the kernel removes the device, its addresses and its routes.
 
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
@@ -93,8 +93,8 @@ export class Daemon {
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const planParts = { workers, tunnels, remotes, counters, descriptors, ipipReceivers };
-    await this.#workers.start(workerPlans(planParts));
     setUpLinks(rtnl, tunnels, this.#log);
+    await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
     await this.#serve(context);

@@ -12,9 +12,12 @@ const PERMISSION_HINT =
   "(systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW; by hand: " +
   'setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")")';
 
-/** The kernel's name of a native result: `-98` -> `EADDRINUSE`. */
+/** A TUN device that was removed; libuv has no name for it. */
+const EBADFD = 77;
+
+/** The kernel's name of a native result, < 0: `-98` -> `EADDRINUSE`. */
 export function errnoName(result: number): string {
-  return getSystemErrorName(result);
+  return -result === EBADFD ? "EBADFD" : getSystemErrorName(result);
 }
 
 /** @param result what `tuntapOpen` returned, < 0 */

@@ -48,7 +48,9 @@ export function openDevice(
       hint: "something else removes or renames devices here; see `ip monitor link` and udev's rules",
     });
   }
-  setLink(parts.rtnl, link.index, mac === undefined ? { mtu_bytes } : { mac, mtu_bytes });
+  // A TUN carries IPv4 only: without a link-local address the host sends no router solicitations into it.
+  const settings = mac === undefined ? { addressGeneration: "none" as const } : { mac };
+  setLink(parts.rtnl, link.index, { mtu_bytes, ...settings });
   return { name: config.name, ifindex: link.index, fds, kind, offloads, mtu_bytes };
 }
 

@@ -12,7 +12,7 @@ import type { Descriptors } from "./descriptors.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
 import type { Peers } from "./peers.js";
-import type { Sockets } from "./sockets.js";
+import type { Endpoint, Sockets } from "./sockets.js";
 import {
   type IpipRuntime,
   ipipTables,
@@ -36,28 +36,43 @@ export interface OpenParts {
 
 /** Opens the tunnels of a config in its order; a tunnel's index is its place. */
 export function openTunnels(config: Config, parts: OpenParts): TunnelRuntime[] {
-  const seen = new Map<string, string>();
+  const vxlan = config.tunnels.filter((tunnel) => tunnel.type === "vxlan");
+  const places = new Map(vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts)]));
+  refuseDuplicates(vxlan, places);
   return config.tunnels.map((tunnel, index) => {
     if (tunnel.type === "ipip") return openIpip(tunnel, index, parts);
-    const opened = openVxlan(tunnel, index, parts);
-    refuseDuplicate(opened, seen);
-    return opened;
+    return openVxlan(tunnel, index, parts, places.get(tunnel.name) as VxlanPlace);
   });
 }
 
-function openVxlan(config: VxlanTunnelConfig, index: number, parts: OpenParts): VxlanRuntime {
+/** Where a VXLAN tunnel runs, and the sockets it receives on. */
+interface VxlanPlace {
+  readonly underlay: Underlay;
+  readonly endpoint: Endpoint;
+  readonly receivers: readonly number[];
+}
+
+function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts): VxlanPlace {
   const [towards] = config.remotes.map(({ dst }) => dst);
   const underlay = underlayOf(parts.rtnl, { local: config.local, dev: config.dev, towards });
-  const local = ipOf(underlay.local);
+  const endpoint = { local: ipOf(underlay.local), dev: config.dev ?? "" };
+  return { underlay, endpoint, receivers: parts.sockets.receivers(endpoint, config.port) };
+}
+
+function openVxlan(
+  config: VxlanTunnelConfig,
+  index: number,
+  parts: OpenParts,
+  { underlay, endpoint, receivers }: VxlanPlace,
+): VxlanRuntime {
+  const { local } = endpoint;
   const fits_bytes = underlay.mtu_bytes - overhead_bytes(config, isIpv4(local) ? 4 : 6);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
-  const endpoint = { local, dev: config.dev ?? "" };
-  const receivers = parts.sockets.receivers(endpoint, config.port);
   const options = { ttl: config.ttl, checksum: config.udp_csum };
-  const senders = Array.from({ length: parts.workers }, () =>
-    parts.sockets.senders(endpoint, options),
+  const senders = Array.from({ length: parts.workers }, (_, worker) =>
+    parts.sockets.senders(endpoint, options, worker),
   );
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);
@@ -107,18 +122,23 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
 }
 
 /** Two tunnels may share address and port, but not a VNI on them; only now is every local address known. */
-function refuseDuplicate(tunnel: VxlanRuntime, seen: Map<string, string>): void {
-  const { vni, port, name } = tunnel.config;
-  const key = `${tunnel.receivers[0]} ${vni}`;
-  const other = seen.get(key);
-  if (other !== undefined) {
-    throw new CulvertError(
-      "CULVERT_VNI_IN_USE",
-      `tunnels ${other} and ${name} both have VNI ${vni} on the same address and port ${port}`,
-      { hint: "give one of them another `vni` or `port`" },
-    );
+function refuseDuplicates(
+  tunnels: readonly VxlanTunnelConfig[],
+  places: ReadonlyMap<string, VxlanPlace>,
+): void {
+  const seen = new Map<string, string>();
+  for (const { name, vni, port } of tunnels) {
+    const key = `${places.get(name)?.receivers[0]} ${vni}`;
+    const other = seen.get(key);
+    if (other !== undefined) {
+      throw new CulvertError(
+        "CULVERT_VNI_IN_USE",
+        `tunnels ${other} and ${name} both have VNI ${vni} on the same address and port ${port}`,
+        { hint: "give one of them another `vni` or `port`" },
+      );
+    }
+    seen.set(key, name);
   }
-  seen.set(key, name);
 }
 
 const MIN_MTU_BYTES = 68;

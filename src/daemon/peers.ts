@@ -3,7 +3,7 @@
 // entries in step.
 
 import { CulvertError } from "../errors.js";
-import { REMOTE_FLAG_ALLOWED } from "../remotes/remote-rows.js";
+import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { ipOf } from "./addresses.js";
@@ -51,9 +51,20 @@ export class Peers {
    * a worker may have learned in between.
    */
   releaseVxlan(tunnel: VxlanRuntime, row: number): void {
-    const learned = { remotes: new Set([row]) };
-    if (this.#remotes.get(row)?.references === 1) tunnel.fdb.flush(learned);
+    const remotes = this.#freedWith(row);
+    if (remotes.size > 0) tunnel.fdb.flush({ remotes });
     this.#remotes.release(row);
-    if (this.#remotes.family(row) === 0) tunnel.fdb.flush(learned);
+    if (remotes.size > 0) tunnel.fdb.flush({ remotes });
+  }
+
+  /** The rows that giving back a reference to `row` frees: itself, and its base row, which senders are known by. */
+  #freedWith(row: number): Set<number> {
+    const freed = new Set<number>();
+    for (const index of [row, this.#remotes.base(row)]) {
+      const remote = this.#remotes.get(index);
+      if (remote?.references !== 1 || (remote.flags & REMOTE_FLAG_LEARNED) !== 0) continue;
+      freed.add(index);
+    }
+    return freed;
   }
 }

@@ -50,6 +50,8 @@ export class Sockets {
   readonly #udpGro: boolean;
   /** Receiving sockets by "address%dev:port", one per worker. */
   readonly #receivers = new Map<string, number[]>();
+  /** Pools of sending sockets by where and how they send, and worker; tunnels that agree share one. */
+  readonly #senders = new Map<string, number[]>();
 
   constructor(descriptors: Descriptors, rtnl: NetlinkSocket, workers: number, udpGro: boolean) {
     this.#descriptors = descriptors;
@@ -78,9 +80,19 @@ export class Sockets {
     return sockets;
   }
 
-  /** One worker's pool of sending sockets, each with a source port of its own. */
-  senders(endpoint: Endpoint, options: SendOptions): number[] {
-    return Array.from({ length: SOURCE_PORTS }, () => this.#openSender(endpoint, options));
+  /**
+   * One worker's pool of sending sockets, each with a source port of its own; the same one for the same endpoint and
+   * options. To be asked for after all receiving sockets: a source port must not take a tunnel's port.
+   */
+  senders(endpoint: Endpoint, options: SendOptions, worker: number): readonly number[] {
+    const { ttl, checksum } = options;
+    const key = `${text(endpoint.local)}%${endpoint.dev} ${ttl} ${checksum} ${worker}`;
+    let pool = this.#senders.get(key);
+    if (pool === undefined) {
+      pool = Array.from({ length: SOURCE_PORTS }, () => this.#openSender(endpoint, options));
+      this.#senders.set(key, pool);
+    }
+    return pool;
   }
 
   /** A raw socket that sends IPIP packets with their outer header, or receives those to `local`. */

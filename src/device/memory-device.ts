@@ -1,16 +1,20 @@
 // A device in memory, for whole daemons without root: frames pushed here are read by forwarding, runs written by
-// forwarding come out as frames. It has no offloads: no superpackets in, none out.
+// forwarding come out as frames. It has no offloads: no superpackets in, none out, checksums not looked at.
 
 import {
+  EGRESS_ARENA_BYTES,
   FRAME_LENGTH,
   FRAME_OFFSET,
   FRAME_WORDS,
   HEADROOM_BYTES,
+  MAX_FRAME_BYTES,
   RUN_BYTES,
   RUN_DEVICE,
+  RUN_FLAGS,
   RUN_LENGTH,
   RUN_OFFSET,
   RUN_SEGMENT_BYTES,
+  RUN_SET_CE,
   RUN_STRIP,
   RUN_WORDS,
   RUN_WRITES,
@@ -19,6 +23,14 @@ import {
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
+import { writeIpv4Checksum } from "../wire/ipv4.js";
+import {
+  LOCATE_COLUMNS,
+  LOCATE_L3,
+  LOCATE_VERSION,
+  locateFrame,
+  locatePacket,
+} from "../wire/locate.js";
 import type { Device } from "./device.js";
 
 const EAGAIN = 11;
@@ -31,14 +43,21 @@ export class MemoryDevice implements Device {
   /** Frames that forwarding has written. */
   readonly written: Uint8Array[] = [];
 
-  constructor(readonly index: number) {}
+  /** @param kind "tap": frames are Ethernet; "tun": they are IP packets */
+  constructor(
+    readonly index: number,
+    readonly kind: "tap" | "tun" = "tap",
+  ) {}
 
   readBatch(batch: EgressBatch, limit: number): number {
-    const count = Math.min(limit, this.toRead.length);
+    let count = 0;
     let cursor = SCRATCH_BYTES;
-    for (let i = 0; i < count; i++) {
+    // A batch ends where the longest frame would no longer fit, as with the real devices.
+    const lastStart = EGRESS_ARENA_BYTES - HEADROOM_BYTES - MAX_FRAME_BYTES;
+    while (count < limit && this.toRead.length > 0 && cursor <= lastStart) {
       const frame = this.toRead.shift()!;
-      const row = batch.frames.subarray(i * FRAME_WORDS, (i + 1) * FRAME_WORDS).fill(0);
+      const at = count++ * FRAME_WORDS;
+      const row = batch.frames.subarray(at, at + FRAME_WORDS).fill(0);
       row[FRAME_OFFSET] = cursor + HEADROOM_BYTES;
       row[FRAME_LENGTH] = frame.length;
       batch.arena.set(frame, cursor + HEADROOM_BYTES);
@@ -56,7 +75,9 @@ export class MemoryDevice implements Device {
       const end = runs[at + RUN_OFFSET] + runs[at + RUN_LENGTH];
       for (let from = runs[at + RUN_OFFSET]; from < end; from += runs[at + RUN_SEGMENT_BYTES]) {
         const to = Math.min(end, from + runs[at + RUN_SEGMENT_BYTES]);
-        this.written.push(arena.slice(from + strip, to));
+        const frame = arena.slice(from + strip, to);
+        if ((runs[at + RUN_FLAGS] & RUN_SET_CE) !== 0) this.#setCongestion(frame);
+        this.written.push(frame);
         runs[at + RUN_WRITTEN]++;
         runs[at + RUN_WRITES]++;
         runs[at + RUN_BYTES] += to - from - strip;
@@ -67,5 +88,17 @@ export class MemoryDevice implements Device {
   write(bytes: Uint8Array, offset: number, length: number): number {
     this.written.push(bytes.slice(offset, offset + length));
     return 0;
+  }
+
+  /** Marks Congestion Experienced in the IP header; frames that are not IP stay as they are. */
+  #setCongestion(frame: Uint8Array): void {
+    const located = new Int32Array(LOCATE_COLUMNS);
+    const locate = this.kind === "tap" ? locateFrame : locatePacket;
+    if (locate(frame, 0, frame.length, located) !== 0) return;
+    const l3 = located[LOCATE_L3];
+    if (located[LOCATE_VERSION] === 6) frame[l3 + 1] |= 0x30;
+    if (located[LOCATE_VERSION] !== 4) return;
+    frame[l3 + 1] |= 0x03;
+    writeIpv4Checksum(frame, l3);
   }
 }

@@ -114,6 +114,7 @@ export class IpipEgress implements TooBigAnswerer {
     const mtu_bytes = this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES;
     const source = ipv4Destination(arena, at);
     const bytes = emitFragmentationNeeded(arena, at, end, source, mtu_bytes, arena, out);
+    this.#batch.releaseScratch(out);
     if (bytes === 0 || this.#tunnel.device.write(arena, out, bytes) < 0) return;
     this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.icmpErrors, 1);
   }

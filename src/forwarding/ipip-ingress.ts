@@ -43,7 +43,7 @@ import {
   LOCATE_VERSION,
   locatePacket,
 } from "../wire/locate.js";
-import { ECN_DROP, ECN_SET_CE, ingressEcn } from "./ecn.js";
+import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ingressEcn, setEct1 } from "./ecn.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
 import type { RunWriter } from "./write-runs.js";
 
@@ -136,6 +136,7 @@ export class IpipIngress {
     const ecn = ingressEcn(runs[row + RUN_TOS], ipv4Tos(arena, inner));
     if (ecn === ECN_DROP) return ECN;
     if (ecn === ECN_SET_CE) runs[row + RUN_FLAGS] |= RUN_SET_CE;
+    if (ecn === ECN_SET_ECT1) setEct1(arena, inner, end, end - inner);
     runs[row + RUN_LENGTH] = end - at;
     runs[row + RUN_SEGMENT_BYTES] = end - at;
     runs[row + RUN_STRIP] = inner - at;

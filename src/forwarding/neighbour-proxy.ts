@@ -73,6 +73,7 @@ export class NeighbourProxy {
     const l3 = located[LOCATE_L3];
     const arp = located[LOCATE_ETHERTYPE] === ETHERTYPE_ARP;
     const bytes = out < 0 ? 0 : this.#emit(batch.arena, at, l3, end, out, arp);
+    if (out >= 0) batch.releaseScratch(out);
     if (bytes === 0) return this.#counters.drop(this.#tunnel.index, L3MISS, 1);
     if (this.#tunnel.device.write(batch.arena, out, bytes) < 0) return;
     const field = arp ? TunnelCounter.arpReplies : TunnelCounter.ndReplies;

@@ -46,6 +46,8 @@ export class SendList {
   readonly #batch: EgressBatch;
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
+  /** Frame answered last: of one that was flooded many sends may fail, one after the other. */
+  #answered = -1;
 
   constructor(batch: EgressBatch, remotes: RemoteTable, counters: WorkerCounters) {
     this.#batch = batch;
@@ -57,6 +59,7 @@ export class SendList {
   flush(sender: UnderlaySender, tunnel: number, answerer: TooBigAnswerer): void {
     const batch = this.#batch;
     if (batch.sendCount === 0) return;
+    this.#answered = -1;
     sender.sendBatch(batch);
     batch.sendCount = this.#settle(tunnel, answerer, true);
     if (batch.sendCount > 0) {
@@ -100,7 +103,8 @@ export class SendList {
     const sends = this.#batch.sends;
     if ((sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0) return false;
     if (errno === EIO) {
-      this.#remotes.setFlags(sends[at + SEND_REMOTE], REMOTE_FLAG_NO_GSO);
+      const remote = sends[at + SEND_REMOTE];
+      if (remote >= 0) this.#remotes.setFlags(remote, REMOTE_FLAG_NO_GSO);
     } else if (errno !== EMSGSIZE || this.#isSuperpacket(sends[at + SEND_FRAME])) {
       return false;
     }
@@ -115,7 +119,9 @@ export class SendList {
   #countFailed(tunnel: number, at: number, errno: number, answerer: TooBigAnswerer): void {
     if (errno === EMSGSIZE) {
       this.#counters.drop(tunnel, TOO_BIG, 1);
-      answerer.answerTooBig(this.#batch.sends[at + SEND_FRAME]);
+      const frame = this.#batch.sends[at + SEND_FRAME];
+      if (frame !== this.#answered) answerer.answerTooBig(frame);
+      this.#answered = frame;
     } else if (errno === EAGAIN || errno === ENOBUFS) {
       this.#counters.drop(tunnel, UNDERLAY_BUSY, 1);
     } else {

@@ -1,8 +1,9 @@
 // Answers for frames that exceed the path of a VXLAN tunnel: ICMP "fragmentation needed" or ICMPv6 "packet too big",
-// in an Ethernet frame back to the sender. Frames that are not IP, or IPv4 without DF, get none.
+// in an Ethernet frame back to the sender. Frames that are not IP, IPv4 without DF, and multicast get none.
 //
 // The answer bears the frame's own destination, MAC and IP, as source: whoever it comes from, the sender matches it by
-// the packet quoted in it, and an address behind the tunnel passes reverse-path filters.
+// the packet quoted in it, and an address behind the tunnel passes reverse-path filters. A group or broadcast address
+// cannot be a source [RFC 4291 § 2.7], [RFC 1122 § 3.2.2]: no answer then.
 
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
@@ -20,6 +21,7 @@ import { emitPacketTooBig } from "../wire/icmpv6.js";
 import { ipv4Destination, ipv4DontFragment } from "../wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_MIN_MTU_BYTES, readIpv6Address } from "../wire/ipv6.js";
 import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, locateFrame } from "../wire/locate.js";
+import { isMulticastMac } from "../wire/mac.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
 /** Longest answer: Ethernet with two VLAN tags and an IPv6 packet of the minimum MTU. */
@@ -38,8 +40,10 @@ export function answerTooBigFrame(
   const at = batch.frames[row + FRAME_OFFSET];
   const end = at + batch.frames[row + FRAME_LENGTH];
   if (locateFrame(batch.arena, at, end, located) !== 0) return;
+  if (isMulticastMac(ethernetDestinationHi(batch.arena, at))) return;
   const out = batch.allocateScratch(ANSWER_BYTES);
   if (out < 0) return;
+  batch.releaseScratch(out); // written and given to the device before anything else is allocated
   const arena = batch.arena;
   const l3 = located[LOCATE_L3];
   const header = l3 - at;

@@ -18,6 +18,7 @@ import {
   GSO_TCPV4,
   GSO_TCPV6,
   GSO_UDP_L4,
+  MAX_SENDS,
   SEND_NO_GSO,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
@@ -172,16 +173,22 @@ export class VxlanEgress implements TooBigAnswerer {
     const batch = this.#batch;
     const header = at - VXLAN_HEADER_BYTES;
     writeVxlan(batch.arena, header, this.#remotes.vni(remote));
+    this.#makeRoom();
     this.#add(frame, remote, socket, header, tos);
   }
 
   #add(frame: number, remote: number, socket: number, header: number, tos: number): void {
     const noGso = (this.#remotes.flags(remote) & REMOTE_FLAG_NO_GSO) !== 0;
     const flags = noGso ? SEND_NO_GSO : this.#defaultFlags;
-    const batch = this.#batch;
-    if (batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags)) return;
-    this.#flush();
-    batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags);
+    this.#batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags);
+  }
+
+  /**
+   * Room for one send. Before its header is put into scratch: sending gives all scratch back, so that a header written
+   * before would be overwritten by the next ones.
+   */
+  #makeRoom(): void {
+    if (this.#batch.sendCount === MAX_SENDS) this.#flush();
   }
 
   /** Head-end replication: one send per member of the flood list, all from the same payload bytes. */
@@ -193,6 +200,7 @@ export class VxlanEgress implements TooBigAnswerer {
     for (let i = 0; i < this.#floodCount; i++) {
       const remote = this.#floodList[i];
       const vni = this.#remotes.vni(remote);
+      this.#makeRoom();
       let header = shared;
       if (vni !== this.#tunnel.vni) {
         header = batch.allocateScratch(VXLAN_HEADER_BYTES);

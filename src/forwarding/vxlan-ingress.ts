@@ -48,7 +48,7 @@ import {
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
-import { ECN_CE, ECN_DROP, ECN_MASK, ECN_SET_CE, ingressEcn } from "./ecn.js";
+import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ecnMatters, ingressEcn, setEct1 } from "./ecn.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 import type { RunWriter } from "./write-runs.js";
 
@@ -140,7 +140,7 @@ export class VxlanIngress {
     if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
     if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;
     const needsLook =
-      (runs[row + RUN_TOS] & ECN_MASK) === ECN_CE ||
+      ecnMatters(runs[row + RUN_TOS]) ||
       (runs[row + RUN_SEGMENTS] === 1 && this.#exceedsMtu(tunnel, row));
     if (needsLook) {
       const reason = this.#look(tunnel, row, frame);
@@ -170,6 +170,14 @@ export class VxlanIngress {
     const ecn = ingressEcn(runs[row + RUN_TOS], innerTos);
     if (ecn === ECN_DROP) return ECN;
     if (ecn === ECN_SET_CE) runs[row + RUN_FLAGS] |= RUN_SET_CE;
+    if (ecn === ECN_SET_ECT1) {
+      setEct1(
+        arena,
+        l3,
+        runs[row + RUN_OFFSET] + runs[row + RUN_LENGTH],
+        runs[row + RUN_SEGMENT_BYTES],
+      );
+    }
     // A sender on this machine whose segmentation never ran: cut it as the device's MTU allows.
     const payload = located[LOCATE_PAYLOAD];
     if (
@@ -191,8 +199,11 @@ export class VxlanIngress {
       case FDB_MOVED:
         this.#counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
         return -1;
-      case FDB_STATIC_CONFLICT:
-        return STATIC_MAC_MOVED;
+      case FDB_STATIC_CONFLICT: {
+        // A static entry with a port or VNI of its own: the kernel, too, compares addresses only (vxlan_snoop).
+        const fixed = tunnel.fdb.lookup(hi, lo);
+        return fixed >= 0 && tunnel.sources.isHostOf(fixed, remote) ? -1 : STATIC_MAC_MOVED;
+      }
       case FDB_FULL:
         this.#counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
         return -1;

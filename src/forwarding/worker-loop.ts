@@ -9,6 +9,10 @@ import { MAX_READY, native } from "#native";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 
 const EAGAIN = 11;
+/** errno of a descriptor that will never work again: closed, or its device is gone (EBADFD: TUN device deleted). */
+const GONE: readonly number[] = [6, 9, 19, 77]; // ENXIO, EBADF, ENODEV, EBADFD
+/** Failures in a row after which a source counts as lost whatever the errno: it would keep the loop spinning. */
+const MAX_FAILURES = 1000;
 const WAKE_TOKEN = 0;
 const FOR_EVER = -1;
 
@@ -31,6 +35,8 @@ export interface WorkerLoopOptions {
 export class WorkerLoop {
   readonly #poll: number;
   readonly #sources: (Source | undefined)[] = [undefined];
+  /** Failures in a row, by token. */
+  readonly #failures: number[] = [0];
   readonly #ready = new Int32Array(2 * MAX_READY);
   readonly #options: WorkerLoopOptions;
   #stopping = false;
@@ -45,6 +51,7 @@ export class WorkerLoop {
   add(source: Source): void {
     this.#watch(source.fd, this.#sources.length);
     this.#sources.push(source);
+    this.#failures.push(0);
   }
 
   /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
@@ -69,7 +76,12 @@ export class WorkerLoop {
     const source = this.#sources[token];
     if (source === undefined) return;
     const moved = source.run(now_s);
-    if (moved >= 0 || moved === -EAGAIN) return;
+    if (moved >= 0 || moved === -EAGAIN) {
+      this.#failures[token] = 0;
+      return;
+    }
+    // One packet that the kernel could not hand over (ENOMEM, a GSO type it does not know) is no reason to stop.
+    if (!GONE.includes(-moved) && ++this.#failures[token] < MAX_FAILURES) return;
     native.pollRemove(this.#poll, source.fd);
     this.#sources[token] = undefined;
     this.#options.onSourceLost(source.name, -moved);

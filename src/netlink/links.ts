@@ -9,8 +9,10 @@ import type { NetlinkSocket } from "./netlink-socket.js";
 import {
   AddressFamily,
   IffFlag,
+  Inet6LinkAttribute,
   LinkAttribute,
   LinkInfoAttribute,
+  noAddressGeneration,
   Rtm,
   skipStatistics,
   VxlanAttribute,
@@ -48,6 +50,8 @@ export interface LinkChange {
   up?: boolean;
   mtu_bytes?: number;
   mac?: string;
+  /** `none`: the kernel gives the device no IPv6 link-local address (`ip link set DEV addrgenmode none`). */
+  addressGeneration?: "none";
 }
 
 const ifinfomsgLength = 16;
@@ -141,16 +145,27 @@ export function describeLink(rtnl: NetlinkSocket, index: number): string {
 
 /** Sets address, then MTU, then up or down, in one request as the kernel orders them. */
 export function setLink(rtnl: NetlinkSocket, index: number, change: LinkChange): void {
-  const { up, mtu_bytes, mac } = change;
+  const { up, mtu_bytes, mac, addressGeneration } = change;
   const flags = up === true ? IffFlag.up : 0;
   const request = linkRequest(Rtm.newLink, index, flags, up === undefined ? 0 : IffFlag.up);
   if (mtu_bytes !== undefined) request.attributeU32(LinkAttribute.mtu, mtu_bytes);
   if (mac !== undefined) request.attribute(LinkAttribute.address, parseMac(mac));
+  if (addressGeneration === "none") {
+    request.nested(LinkAttribute.familySpecific, (families) =>
+      families.nested(AddressFamily.inet6, (inet6) =>
+        inet6.attribute(
+          Inet6LinkAttribute.addressGenerationMode,
+          Uint8Array.of(noAddressGeneration),
+        ),
+      ),
+    );
+  }
   const object = (): string => {
     const parts = [
       mac === undefined ? undefined : `MAC ${mac}`,
       mtu_bytes === undefined ? undefined : `MTU ${mtu_bytes}`,
       up === undefined ? undefined : up ? "up" : "down",
+      addressGeneration === undefined ? undefined : "no IPv6 link-local address",
     ];
     const wanted = parts.filter((part) => part !== undefined).join(", ");
     return `${describeLink(rtnl, index)} to ${wanted}`;

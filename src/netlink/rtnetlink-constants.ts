@@ -45,9 +45,14 @@ export const LinkAttribute = {
   mtu: 4,
   master: 10,
   linkInfo: 18,
+  familySpecific: 26,
   extendedMask: 29,
   alternativeName: 53,
 } as const;
+/** Inside `familySpecific`, by address family. */
+export const Inet6LinkAttribute = { addressGenerationMode: 8 } as const;
+/** IN6_ADDR_GEN_MODE_NONE (linux/if_link.h). */
+export const noAddressGeneration = 1;
 export const LinkInfoAttribute = { kind: 1, data: 2 } as const;
 /** IFLA_EXT_MASK: leave the statistics out of the answer. */
 export const skipStatistics = 1 << 3;

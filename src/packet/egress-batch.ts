@@ -36,12 +36,17 @@ export class EgressBatch {
     this.#scratch = 0;
   }
 
-  /** Arena offset of `bytes` free bytes that stay as written until the next batch, or -1 when there are none left. */
+  /** Arena offset of `bytes` free bytes that stay as written until `beginSends`, or -1 when there are none left. */
   allocateScratch(bytes: number): number {
     const at = this.#scratch;
     if (at + bytes > SCRATCH_BYTES) return -1;
     this.#scratch = at + bytes;
     return at;
+  }
+
+  /** Gives back what `allocateScratch` returned as `at`, and everything allocated after it. */
+  releaseScratch(at: number): void {
+    this.#scratch = at;
   }
 
   /**

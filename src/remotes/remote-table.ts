@@ -248,6 +248,12 @@ export class RemoteTable {
     if (this.#rows.words[at] !== (now_s | 0)) this.#rows.words[at] = now_s;
   }
 
+  /** Hot. @returns the base row of a remote that has another port or VNI than the tunnel, else the row itself */
+  base(row: number): number {
+    const base = this.#rows.word(row, REMOTE_BASE);
+    return base < 0 ? row : base;
+  }
+
   /** @returns 4 or 6 */
   family(row: number): number {
     return this.#rows.word(row, REMOTE_FAMILY);

@@ -57,7 +57,9 @@ export function fdbFlush(context: ControlContext, query: FdbFlush): FlushResult 
     return dst === undefined || rowAddress(context, entry.remote) === dst;
   };
   let removed = 0;
-  for (const entry of tunnel.fdb.list().filter(wanted)) {
+  // Learned entries first: they vanish uncounted with the last configured use of their remote.
+  const fixedLast = (a: FdbEntry, b: FdbEntry) => (a.flags & FIXED) - (b.flags & FIXED);
+  for (const entry of tunnel.fdb.list().filter(wanted).sort(fixedLast)) {
     if (removeEntry(context, tunnel, entry)) removed++;
   }
   return { removed };

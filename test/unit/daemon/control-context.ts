@@ -1,0 +1,109 @@
+// What the handlers of the control socket work on, made from a config as the daemon does it, but without devices,
+// sockets and netlink: real tables, real counters.
+
+import { loadConfig } from "../../../src/config/load.js";
+import type { ControlContext } from "../../../src/daemon/control/context.js";
+import { Offloads } from "../../../src/daemon/offloads.js";
+import { Peers } from "../../../src/daemon/peers.js";
+import {
+  type IpipRuntime,
+  ipipTables,
+  type TunnelRuntime,
+  type VxlanRuntime,
+  vxlanTables,
+} from "../../../src/daemon/tunnel.js";
+import { fillIpip, fillVxlan } from "../../../src/daemon/tunnel-tables.js";
+import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
+import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
+import { Counters, WorkerCounters } from "../../../src/telemetry/counters.js";
+import { ip, mac } from "../forwarding/frames.js";
+import { ScriptedTransport } from "../netlink/scripted-transport.js";
+
+const OFFLOADS_OFF = {
+  ...{ tso: false, uso: false, udp_segment: false, udp_gro: false, tun_checksum: false },
+};
+
+/** One VXLAN tunnel with a flood list and an entry, one IPIP tunnel with two routes. */
+export const TWO_TUNNELS = `
+tunnels:
+  - name: vxlan100
+    type: vxlan
+    vni: 100
+    local: 10.57.4.20
+    max_entries: 4
+    remotes: [10.57.4.21]
+    fdb: [{ mac: "02:00:00:00:00:0b", dst: 10.57.4.22 }]
+    neighbors: [{ ip: 192.168.11.1, mac: "02:00:00:00:00:0b" }]
+  - name: ipip0
+    type: ipip
+    local: 10.57.4.20
+    remote: any
+    routes: [{ to: 192.168.11.0/24, via: 10.57.4.21 }, { to: 10.57.4.0/24 }]
+`;
+
+const DEVICE_MTU_BYTES = 1450;
+const UNDERLAY_MTU_BYTES = 1500;
+
+function deviceOf(name: string, index: number, kind: number) {
+  const common = { name, kind, offloads: 0, mtu_bytes: DEVICE_MTU_BYTES };
+  return { ...common, ifindex: 10 + index, fds: [100 + index, 200 + index] };
+}
+
+export interface ControlFixture extends ControlContext {
+  readonly tunnels: readonly TunnelRuntime[];
+  readonly vxlan: VxlanRuntime;
+  readonly ipip: IpipRuntime;
+  /** What one worker counts with. */
+  readonly worker: WorkerCounters;
+}
+
+/**
+ * @param script answers of the kernel to netlink requests, one list of datagrams each
+ * @param maxRemotes remotes of the daemon
+ */
+export function controlContext(
+  text = TWO_TUNNELS,
+  script: Uint8Array[][] = [],
+  maxRemotes = 64,
+): ControlFixture {
+  const { config, problems } = loadConfig(text, "test.yaml");
+  if (config === undefined) throw new Error(JSON.stringify(problems));
+  const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length, maxRemotes });
+  const counters = Counters.create({ workers: 2, maxTunnels: config.tunnels.length, maxRemotes });
+  const peers = new Peers(remotes, counters);
+  const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
+    const local = ip(tunnel.local ?? "10.57.4.20");
+    const common = { index, local, underlayMtu_bytes: UNDERLAY_MTU_BYTES };
+    const senders = [[50, 51], [60]];
+    if (tunnel.type === "vxlan") {
+      remotes.defineTunnel(index, tunnel.port, tunnel.vni);
+      const device = deviceOf(tunnel.name, index, 2);
+      const sockets = { senders, receivers: [40, 41], udpSegment: true };
+      const runtime: VxlanRuntime = {
+        ...{ ...common, ...sockets, ...vxlanTables(tunnel), type: "vxlan", config: tunnel, device },
+        mac: mac("02:00:00:00:00:01"),
+      };
+      fillVxlan(runtime, peers);
+      return runtime;
+    }
+    remotes.defineTunnel(index, 0, 0);
+    const pointToPoint = tunnel.remote !== "any";
+    const runtime: IpipRuntime = {
+      ...{ ...common, ...ipipTables(), type: "ipip", config: tunnel, senders: [70, 71] },
+      device: deviceOf(tunnel.name, index, 1),
+      remote: pointToPoint ? ip(tunnel.remote).w3 : 0,
+      remoteRow: pointToPoint ? peers.acquire(index, tunnel.remote) : -1,
+    };
+    fillIpip(runtime, peers);
+    return runtime;
+  });
+  return {
+    ...{ tunnels, remotes, peers, counters, workers: 2, started_s: monotonicSeconds() },
+    worker: new WorkerCounters(counters.sharedState(), 1),
+    rtnl: new NetlinkSocket(new ScriptedTransport(...script)),
+    offloads: new Offloads(OFFLOADS_OFF),
+    vxlan: tunnels.find((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")!,
+    ipip: tunnels.find((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")!,
+  };
+}

@@ -1,0 +1,250 @@
+// A host of the forwarding tests: VXLAN and IPIP tunnels on memory devices and a memory network, with real tables and
+// counters, wired up as a data-plane worker does it.
+
+import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
+import { MemoryDevice } from "../../../src/device/memory-device.js";
+import { Fdb } from "../../../src/fdb/fdb.js";
+import { FloodList } from "../../../src/fdb/flood-list.js";
+import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
+import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
+import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
+import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
+import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
+import { VxlanIngress } from "../../../src/forwarding/vxlan-ingress.js";
+import type { VxlanTunnel } from "../../../src/forwarding/vxlan-tunnel.js";
+import { RunWriter } from "../../../src/forwarding/write-runs.js";
+import { Neigh } from "../../../src/neigh/neigh.js";
+import { EgressBatch } from "../../../src/packet/egress-batch.js";
+import { IngressBatch } from "../../../src/packet/ingress-batch.js";
+import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
+import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { RouteTable } from "../../../src/routes/route-table.js";
+import { Counters, NO_TUNNEL, WorkerCounters } from "../../../src/telemetry/counters.js";
+import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
+import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
+import type { UnderlaySender } from "../../../src/underlay/underlay.js";
+import type { IpAddress } from "../../../src/wire/ip-address.js";
+import { ip, mac, v4 } from "./frames.js";
+
+export const HOST_A = "10.57.4.20";
+export const HOST_B = "10.57.4.21";
+export const HOST_C = "10.57.4.22";
+export const PORT = 4789;
+export const VNI = 100;
+export const NOW_S = 1000;
+
+type VxlanPolicy = Pick<
+  VxlanTunnel,
+  "learning" | "proxy" | "strictReserved" | "dropInnerVlan" | "mtu_bytes" | "pathMtu_bytes"
+>;
+
+export interface VxlanOptions extends Partial<VxlanPolicy> {
+  vni?: number;
+  port?: number;
+  /** The device's own MAC. */
+  mac?: string;
+  allow?: AllowedSources;
+  maxEntries?: number;
+  /** Sending sockets: source ports 50000 and up. */
+  sockets?: number;
+  udpSegment?: boolean;
+  device?: MemoryDevice;
+  sender?: UnderlaySender;
+}
+
+export interface IpipOptions {
+  remote?: string;
+  ttl?: number;
+  mtu_bytes?: number;
+  underlayMtu_bytes?: number;
+  allow?: AllowedSources;
+  device?: MemoryDevice;
+  sender?: UnderlaySender;
+}
+
+export interface ArrivalOptions {
+  /** Outer source. */
+  from?: string;
+  port?: number;
+  tos?: number;
+  segment_bytes?: number;
+  now_s?: number;
+}
+
+/** Moves one batch. @returns what was moved, or -errno */
+type Step = (now_s: number) => number;
+
+export interface VxlanSide {
+  readonly tunnel: VxlanTunnel;
+  readonly device: MemoryDevice;
+  readonly egress: VxlanEgress;
+}
+
+export interface IpipSide {
+  readonly tunnel: IpipTunnel;
+  readonly device: MemoryDevice;
+  readonly egress: IpipEgress;
+}
+
+export class MemoryHost {
+  readonly counters: Counters;
+  readonly remotes: RemoteTable;
+  readonly batch = new EgressBatch();
+  readonly ingressBatch = new IngressBatch();
+  readonly #worker: WorkerCounters;
+  readonly #writer: RunWriter;
+  readonly #steps: Step[] = [];
+  readonly #ports = new Map<number, VxlanIngress>();
+  readonly #address: IpAddress;
+  #rawIngress: IpipIngress | undefined;
+  #tunnels = 0;
+
+  constructor(
+    readonly network: MemoryNetwork,
+    address: string,
+    maxRemotes = 64,
+  ) {
+    this.#address = ip(address);
+    this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
+    this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
+    this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
+    this.#writer = new RunWriter(this.ingressBatch, this.#worker);
+  }
+
+  vxlan(options: VxlanOptions = {}): VxlanSide {
+    const index = this.#tunnels++;
+    const { vni = VNI, port = PORT, allow = "known", maxEntries = 64, sockets = 4 } = options;
+    this.remotes.defineTunnel(index, port, vni);
+    const device = options.device ?? new MemoryDevice(index);
+    const own = mac(options.mac ?? "02:00:00:00:00:01");
+    const tunnel: VxlanTunnel = {
+      index,
+      vni,
+      macHi: own.hi,
+      macLo: own.lo,
+      mtu_bytes: options.mtu_bytes ?? 1450,
+      pathMtu_bytes: options.pathMtu_bytes ?? 1450,
+      learning: options.learning ?? true,
+      proxy: options.proxy ?? false,
+      strictReserved: options.strictReserved ?? false,
+      dropInnerVlan: options.dropInnerVlan ?? false,
+      sources: new SourcePolicy(index, allow, this.remotes),
+      fdb: Fdb.create(maxEntries),
+      neigh: Neigh.create(16),
+      flood: FloodList.create(),
+      device,
+    };
+    const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);
+    const { batch, remotes } = this;
+    const sender =
+      options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
+    const egress = new VxlanEgress({
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
+      udpSegment: options.udpSegment ?? true,
+    });
+    this.#steps.push(() => egress.run(MAX_FRAMES));
+    this.#ingress(port).add(tunnel);
+    return { tunnel, device, egress };
+  }
+
+  ipip(options: IpipOptions = {}): IpipSide {
+    const index = this.#tunnels++;
+    const { ttl = 64, mtu_bytes = 1480, underlayMtu_bytes = 1500, allow = "known" } = options;
+    this.remotes.defineTunnel(index, 0, 0);
+    const device = options.device ?? new MemoryDevice(index, "tun");
+    const tunnel: IpipTunnel = {
+      ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device },
+      local: this.#address.w3,
+      remote: options.remote === undefined ? 0 : v4(options.remote),
+      remoteRow: options.remote === undefined ? -1 : this.remote(index, options.remote, 0, 0),
+      sources: new SourcePolicy(index, allow, this.remotes),
+      routes: RouteTable.create(64),
+    };
+    const { batch, remotes } = this;
+    const sender = options.sender ?? this.network.rawSender();
+    const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters: this.#worker });
+    this.#steps.push(() => egress.run(MAX_FRAMES));
+    this.#ipipIngress().add(tunnel);
+    return { tunnel, device, egress };
+  }
+
+  /** A configured remote of a tunnel. @returns its row */
+  remote(tunnel: number, address: string, port = PORT, vni = VNI): number {
+    const { w0, w1, w2, w3 } = ip(address);
+    return this.remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, REMOTE_FLAG_ALLOWED);
+  }
+
+  /** Adds a route with its gateway as remote. */
+  route({ tunnel }: IpipSide, prefix: string, prefixLength: number, gateway?: string): number {
+    const remote = gateway === undefined ? -1 : this.remote(tunnel.index, gateway, 0, 0);
+    const via = gateway === undefined ? 0 : v4(gateway);
+    tunnel.routes.add({ prefix: v4(prefix), prefixLength, gateway: via, remote });
+    return remote;
+  }
+
+  /** Runs every device and every socket until all are empty. */
+  pump(now_s = NOW_S): void {
+    for (const step of this.#steps) {
+      while (step(now_s) > 0);
+    }
+  }
+
+  /** A UDP payload (VXLAN header first) arrives and is handled. */
+  receiveUdp(bytes: Uint8Array, options: ArrivalOptions = {}): void {
+    const { from = HOST_B, port = PORT, tos = 0, segment_bytes = bytes.length } = options;
+    const arrival = { source: ip(from), sourcePort: 50_000, tos, bytes, segment_bytes };
+    const to = { destination: this.#address, destinationPort: port };
+    this.network.deliver({ ...arrival, ...to });
+    this.pump(options.now_s);
+  }
+
+  /** An IPv4 packet arrives at the raw socket and is handled. */
+  receiveRaw(bytes: Uint8Array): void {
+    this.network.deliver({ ...rawDatagram(bytes), destination: this.#address });
+    this.pump();
+  }
+
+  /** A device's frames through egress, one batch after the other. */
+  send(device: MemoryDevice, ...frames: readonly Uint8Array[]): void {
+    device.toRead.push(...frames);
+    this.pump();
+  }
+
+  /** Every count of a tunnel that is not 0: fields and drop reasons by name. */
+  counts(tunnel: number): Record<string, number> {
+    const { fields, drops } = this.counters.tunnel(tunnel);
+    const named = DROP_REASONS.map(({ id, name }) => [name, drops[id]] as const);
+    const all = [...Object.entries(fields), ...named];
+    return Object.fromEntries(all.filter(([, count]) => count !== 0));
+  }
+
+  /** Drops of packets that belong to no tunnel. */
+  strayCounts(): Record<string, number> {
+    return this.counts(NO_TUNNEL);
+  }
+
+  #ingress(port: number): VxlanIngress {
+    const known = this.#ports.get(port);
+    if (known !== undefined) return known;
+    const receiver = this.network.udpReceiver(this.#address, port);
+    const ingress = new VxlanIngress({
+      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      batch: this.ingressBatch,
+    });
+    this.#ports.set(port, ingress);
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    return ingress;
+  }
+
+  #ipipIngress(): IpipIngress {
+    if (this.#rawIngress !== undefined) return this.#rawIngress;
+    const receiver = this.network.rawReceiver(this.#address);
+    const ingress = new IpipIngress({
+      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      batch: this.ingressBatch,
+    });
+    this.#rawIngress = ingress;
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    return ingress;
+  }
+}
