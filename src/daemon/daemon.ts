@@ -29,6 +29,8 @@ import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const AGEING_INTERVAL_MS = 1000;
+/** How long a source that nobody configured is remembered where the tunnel has no ageing of its own. */
+const STRANGER_AGEING_S = 300;
 const METRICS_OFF = "off";
 
 export class Daemon {
@@ -98,7 +100,7 @@ export class Daemon {
     const started_s = monotonicSeconds();
     const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
     await this.#serve(context);
-    const age = () => ageTables(tunnels, remotes);
+    const age = () => ageTables(tunnels, peers);
     this.#ageing = setInterval(age, AGEING_INTERVAL_MS);
     this.#log.info(
       { workers, offloads: offloads.summary(), tunnels: tunnels.map(({ config }) => config.name) },
@@ -122,13 +124,12 @@ export class Daemon {
 }
 
 /** Removes what was not heard of for too long: first MACs, then the remotes they were learned from. */
-function ageTables(tunnels: readonly TunnelRuntime[], remotes: RemoteTable): void {
+function ageTables(tunnels: readonly TunnelRuntime[], peers: Peers): void {
   const now_s = monotonicSeconds();
   for (const tunnel of tunnels) {
-    if (tunnel.type !== "vxlan" || tunnel.config.ageing_s === 0) continue;
-    if (tunnel.fdb.count > 0) tunnel.fdb.age(now_s, tunnel.config.ageing_s);
-    if (tunnel.config.allow !== "known") {
-      remotes.age(tunnel.index, now_s, tunnel.config.ageing_s);
-    }
+    const ageing_s = tunnel.type === "vxlan" ? tunnel.config.ageing_s : 0;
+    if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) tunnel.fdb.age(now_s, ageing_s);
+    if (tunnel.config.allow === "known") continue;
+    peers.ageStrangers(tunnel.index, now_s, ageing_s === 0 ? STRANGER_AGEING_S : ageing_s);
   }
 }

@@ -57,6 +57,11 @@ export class Peers {
     if (remotes.size > 0) tunnel.fdb.flush({ remotes });
   }
 
+  /** Forgets sources that nobody configured and that were silent for `ageing_s` seconds (`allow` other than known). */
+  ageStrangers(tunnel: number, now_s: number, ageing_s: number): void {
+    for (const row of this.#remotes.age(tunnel, now_s, ageing_s)) this.#counters.restartRemote(row);
+  }
+
   /** The rows that giving back a reference to `row` frees: itself, and its base row, which senders are known by. */
   #freedWith(row: number): Set<number> {
     const freed = new Set<number>();

@@ -70,6 +70,7 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     fdb: tunnel.fdb.sharedState(),
     neigh: tunnel.neigh.sharedState(),
     flood: tunnel.flood.sharedState(),
+    dev: config.dev ?? "",
     sendSockets: tunnel.senders[worker],
     receiveSocket: tunnel.receivers[worker],
     udpSegment: tunnel.udpSegment,

@@ -12,7 +12,9 @@ import { FloodList } from "../fdb/flood-list.js";
 import { Neigh } from "../neigh/neigh.js";
 import { RouteTable } from "../routes/route-table.js";
 import type { IpAddress } from "../wire/ip-address.js";
+import { IPV4_HEADER_BYTES } from "../wire/ipv4.js";
 import type { Mac } from "../wire/mac.js";
+import { VXLAN_OVERHEAD_V4_BYTES, VXLAN_OVERHEAD_V6_BYTES } from "../wire/vxlan.js";
 
 /** One queue of the device per worker. */
 export interface DeviceQueues {
@@ -63,9 +65,8 @@ export type TunnelRuntime = VxlanRuntime | IpipRuntime;
 
 /** Bytes of the outer headers in front of an inner IP packet: VXLAN 50 or 70, IPIP 20. */
 export function overhead_bytes(config: TunnelConfig, underlayFamily: 4 | 6): number {
-  if (config.type === "ipip") return 20;
-  // Outer IP (20 or 40), UDP (8), VXLAN (8), inner Ethernet (14).
-  return underlayFamily === 4 ? 50 : 70;
+  if (config.type === "ipip") return IPV4_HEADER_BYTES;
+  return underlayFamily === 4 ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES;
 }
 
 /** Neighbours per tunnel. */

@@ -33,6 +33,8 @@ export interface VxlanTunnelPlan {
   readonly fdb: FdbState;
   readonly neigh: NeighState;
   readonly flood: FloodListState;
+  /** Underlay device that the sockets are bound to, or "". */
+  readonly dev: string;
   /** Descriptors of the sending sockets. */
   readonly sendSockets: readonly number[];
   /** Descriptor of the receiving socket, shared by the tunnels of one address and port. */

@@ -77,7 +77,7 @@ function addVxlan(
     flood: FloodList.attach(plan.flood),
     device,
   };
-  const sender = new UdpSender(plan.sendSockets, egressHandle);
+  const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);
   const { udpSegment } = plan;
   const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
   loop.add({

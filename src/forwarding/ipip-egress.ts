@@ -8,7 +8,6 @@
 // is better off than one that vanishes there.
 
 import {
-  FRAME_GSO_SIZE,
   FRAME_GSO_TYPE,
   FRAME_L3,
   FRAME_L4,
@@ -17,6 +16,8 @@ import {
   FRAME_PAYLOAD,
   FRAME_WORDS,
   GSO_NONE,
+  SEND_HEADER,
+  SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -57,9 +58,12 @@ const NO_ROUTE = DropReasons.noRoute.id;
 const ROUTING_LOOP = DropReasons.routingLoop.id;
 const TOO_BIG = DropReasons.tooBig.id;
 const TTL_EXPIRED = DropReasons.ttlExpired.id;
+const DEVICE_ERROR = DropReasons.deviceError.id;
 const GSO_UNSUPPORTED = DropReasons.gsoUnsupported.id;
 /** An ICMP error quotes at most so much that it is no longer than this [RFC 1812 § 4.3.2.3]. */
 const ICMP_ERROR_BYTES = 576;
+/** Third word of an IPv4 address as the tables have it. */
+const IPV4_MAPPED = 0xffff;
 
 export interface IpipEgressParts {
   readonly tunnel: IpipTunnel;
@@ -93,10 +97,20 @@ export class IpipEgress implements TooBigAnswerer {
     this.#batch.beginSends();
     for (let frame = 0; frame < count; frame++) {
       const reason = this.#decide(frame);
-      if (reason >= 0) this.#counters.drop(this.#tunnel.index, reason, 1);
+      if (reason < 0) continue;
+      this.#counters.drop(this.#tunnel.index, reason, this.#batch.wirePackets(frame));
     }
     this.#sends.flush(this.#sender, this.#tunnel.index, this);
     return count;
+  }
+
+  /** From SendList: a packet did not fit the path. */
+  answerTooBig(frame: number, send: number): void {
+    const header = this.#batch.sends[send * SEND_WORDS + SEND_HEADER];
+    const outer = ipv4Destination(this.#batch.arena, header);
+    const path_bytes = this.#sender.pathMtu_bytes(0, 0, IPV4_MAPPED, outer);
+    const device_bytes = this.#tunnel.underlayMtu_bytes;
+    this.#tellTooBig(frame, path_bytes < 0 ? device_bytes : Math.min(device_bytes, path_bytes));
   }
 
   /**
@@ -104,18 +118,21 @@ export class IpipEgress implements TooBigAnswerer {
    * packet's own destination as source: an address behind the tunnel passes the host's reverse-path filter, one of
    * the host's own would be taken for a forgery.
    */
-  answerTooBig(frame: number): void {
+  #tellTooBig(frame: number, path_bytes: number): void {
     const { arena, frames } = this.#batch;
     const at = frames[frame * FRAME_WORDS + FRAME_OFFSET];
     const end = at + frames[frame * FRAME_WORDS + FRAME_LENGTH];
     if (!ipv4DontFragment(arena, at)) return;
     const out = this.#batch.allocateScratch(ICMP_ERROR_BYTES);
     if (out < 0) return;
-    const mtu_bytes = this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES;
+    const mtu_bytes = path_bytes - IPV4_HEADER_BYTES;
     const source = ipv4Destination(arena, at);
     const bytes = emitFragmentationNeeded(arena, at, end, source, mtu_bytes, arena, out);
     this.#batch.releaseScratch(out);
-    if (bytes === 0 || this.#tunnel.device.write(arena, out, bytes) < 0) return;
+    if (bytes === 0) return;
+    if (this.#tunnel.device.write(arena, out, bytes) < 0) {
+      return this.#counters.drop(this.#tunnel.index, DEVICE_ERROR, 1);
+    }
     this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.icmpErrors, 1);
   }
 
@@ -139,23 +156,16 @@ export class IpipEgress implements TooBigAnswerer {
       remote = this.#route[ROUTE_RESULT_REMOTE];
     }
     if (outer === this.#tunnel.local) return ROUTING_LOOP;
-    if (this.#packetBytes(row, superpacket) > this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES) {
-      this.answerTooBig(frame);
+    if (
+      this.#batch.longestFrame_bytes(frame) >
+      this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES
+    ) {
+      this.#tellTooBig(frame, this.#tunnel.underlayMtu_bytes);
       return TOO_BIG;
     }
     this.#encapsulate(at, end, outer);
     this.#batch.addSend(frame, remote, 0, at - IPV4_HEADER_BYTES, IPV4_HEADER_BYTES, 0, 0);
     return -1;
-  }
-
-  /** Length of the longest inner packet that a frame stands for. */
-  #packetBytes(row: number, superpacket: boolean): number {
-    const frames = this.#batch.frames;
-    if (!superpacket) return frames[row + FRAME_LENGTH];
-    return Math.min(
-      frames[row + FRAME_LENGTH],
-      frames[row + FRAME_PAYLOAD] + frames[row + FRAME_GSO_SIZE],
-    );
   }
 
   #markSuperpacket(row: number, at: number): boolean {

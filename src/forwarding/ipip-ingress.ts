@@ -24,7 +24,7 @@ import type { IngressBatch } from "../packet/ingress-batch.js";
 import { NO_TUNNEL, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlayReceiver } from "../underlay/underlay.js";
-import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
+import { PROTOCOL_IPIP, PROTOCOL_TCP } from "../wire/ip-protocol.js";
 import {
   checkIpv4,
   IPV4_HEADER_BYTES,
@@ -40,17 +40,20 @@ import {
   LOCATE_COLUMNS,
   LOCATE_END,
   LOCATE_PAYLOAD,
+  LOCATE_PROTOCOL,
   LOCATE_VERSION,
   locatePacket,
 } from "../wire/locate.js";
 import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ingressEcn, setEct1 } from "./ecn.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
+import { SOURCE_REFUSED } from "./source-policy.js";
 import type { RunWriter } from "./write-runs.js";
 
 const TRUNCATED = DropReasons.truncated.id;
 const NOT_IPIP = DropReasons.notIpip.id;
 const NO_TUNNEL_REASON = DropReasons.noTunnel.id;
 const FOREIGN_SOURCE = DropReasons.foreignSource.id;
+const REMOTES_FULL = DropReasons.remotesFull.id;
 const INNER_NOT_IP = DropReasons.innerNotIp.id;
 const INNER_MALFORMED = DropReasons.innerMalformed.id;
 const TTL_ZERO = DropReasons.ttlZero.id;
@@ -109,7 +112,10 @@ export class IpipIngress {
     const tunnel = this.#find(ipv4Destination(arena, at), ipv4Source(arena, at));
     if (tunnel === undefined) return counters.drop(NO_TUNNEL, NO_TUNNEL_REASON, 1);
     const remote = tunnel.sources.admit(runs, row + RUN_ADDRESS, now_s);
-    if (remote < 0) return counters.drop(tunnel.index, FOREIGN_SOURCE, 1);
+    if (remote < 0) {
+      const reason = remote === SOURCE_REFUSED ? FOREIGN_SOURCE : REMOTES_FULL;
+      return counters.drop(tunnel.index, reason, 1);
+    }
     const reason = this.#inspect(tunnel, row, at + ipv4HeaderLength(arena, at));
     if (reason >= 0) return counters.drop(tunnel.index, reason, 1);
     this.#writer.assign(run, tunnel.device, remote);
@@ -141,7 +147,8 @@ export class IpipIngress {
     runs[row + RUN_SEGMENT_BYTES] = end - at;
     runs[row + RUN_STRIP] = inner - at;
     const payload = located[LOCATE_PAYLOAD];
-    if (payload >= 0 && located[LOCATE_END] - inner > tunnel.mtu_bytes) {
+    const tcp = located[LOCATE_PROTOCOL] === PROTOCOL_TCP;
+    if (tcp && payload >= 0 && located[LOCATE_END] - inner > tunnel.mtu_bytes) {
       runs[row + RUN_GSO_SIZE] = Math.max(1, tunnel.mtu_bytes - (payload - inner));
     }
     return -1;

@@ -41,6 +41,7 @@ import {
 } from "../wire/locate.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
+const DEVICE_ERROR = DropReasons.deviceError.id;
 const L3MISS = DropReasons.l3miss.id;
 /** Longest answer: Ethernet with two VLAN tags, IPv6, neighbour advertisement with option. */
 const ANSWER_BYTES = 128;
@@ -75,7 +76,9 @@ export class NeighbourProxy {
     const bytes = out < 0 ? 0 : this.#emit(batch.arena, at, l3, end, out, arp);
     if (out >= 0) batch.releaseScratch(out);
     if (bytes === 0) return this.#counters.drop(this.#tunnel.index, L3MISS, 1);
-    if (this.#tunnel.device.write(batch.arena, out, bytes) < 0) return;
+    if (this.#tunnel.device.write(batch.arena, out, bytes) < 0) {
+      return this.#counters.drop(this.#tunnel.index, DEVICE_ERROR, 1);
+    }
     const field = arp ? TunnelCounter.arpReplies : TunnelCounter.ndReplies;
     this.#counters.addTunnel(this.#tunnel.index, field, 1);
   }

@@ -3,9 +3,12 @@
 // A send that fails is never lost without a reason:
 // - EIO: the egress device has no transmit checksum offload, which UDP_SEGMENT needs (net/ipv4/udp.c, udp_send_skb).
 //   Segmentation is turned off for that remote and the send repeated one datagram at a time.
-// - EMSGSIZE: a datagram exceeds the path. Frames that were only grouped are repeated alone, where IP may fragment
-//   them; a superpacket, or a frame that failed alone, is answered with an ICMP error from inside the tunnel.
+// - EMSGSIZE, with UDP_SEGMENT before 2025 also EINVAL: a datagram exceeds the path MTU. The send is repeated one
+//   datagram at a time, which IP fragments, as with the kernel's vxlan ("df unset"); and the sender of a superpacket
+//   is told by ICMP what would fit, so that it need not come to that again. Where nothing may be fragmented (IPIP)
+//   the frame is dropped and its sender told.
 // - EAGAIN, ENOBUFS: the socket or the device queue stayed full; dropped and counted, as a NIC does.
+// A repeated superpacket is sent from its start: segments that had left before the failure arrive twice.
 
 import {
   FRAME_GSO_TYPE,
@@ -29,6 +32,7 @@ import type { UnderlaySender } from "../underlay/underlay.js";
 
 const EIO = 5;
 const EAGAIN = 11;
+const EINVAL = 22;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -36,10 +40,19 @@ const TOO_BIG = DropReasons.tooBig.id;
 const UNDERLAY_BUSY = DropReasons.underlayBusy.id;
 const UNDERLAY_ERROR = DropReasons.underlayError.id;
 
+/** Which failures are worth a second try: all, only a missing offload, none (it was the second). */
+const REPEAT_ALL = 2;
+const REPEAT_EIO = 1;
+const REPEAT_NONE = 0;
+
 /** Tells the sender of a frame that it was too big. */
 export interface TooBigAnswerer {
-  /** @param frame row of the frame in the batch */
-  answerTooBig(frame: number): void;
+  /**
+   * Answers by ICMP, unless the frame would have fitted.
+   * @param frame row of the frame in the batch
+   * @param send row of the send list that failed: which remote, behind which header
+   */
+  answerTooBig(frame: number, send: number): void;
 }
 
 export class SendList {
@@ -61,16 +74,16 @@ export class SendList {
     if (batch.sendCount === 0) return;
     this.#answered = -1;
     sender.sendBatch(batch);
-    batch.sendCount = this.#settle(tunnel, answerer, true);
+    batch.sendCount = this.#settle(tunnel, answerer, sender.fragments ? REPEAT_ALL : REPEAT_EIO);
     if (batch.sendCount > 0) {
       sender.sendBatch(batch);
-      this.#settle(tunnel, answerer, false);
+      this.#settle(tunnel, answerer, REPEAT_NONE);
     }
     batch.beginSends();
   }
 
   /** Counts results. @returns sends to repeat, moved to the front of the list */
-  #settle(tunnel: number, answerer: TooBigAnswerer, mayRepeat: boolean): number {
+  #settle(tunnel: number, answerer: TooBigAnswerer, repeatable: number): number {
     const { sends, sendCount } = this.#batch;
     let repeat = 0;
     for (let row = 0; row < sendCount; row++) {
@@ -80,10 +93,10 @@ export class SendList {
         const inner_bytes = sends[at + SEND_BYTES] - result * sends[at + SEND_HEADER_BYTES];
         this.#countSent(tunnel, sends[at + SEND_REMOTE], result, inner_bytes);
       } else if (result < 0) {
-        if (mayRepeat && this.#canRepeat(at, -result)) {
+        if (this.#canRepeat(row, -result, repeatable, answerer)) {
           this.#batch.moveSend(row, repeat++);
         } else {
-          this.#countFailed(tunnel, at, -result, answerer);
+          this.#countFailed(tunnel, row, -result, answerer);
         }
       }
     }
@@ -99,13 +112,16 @@ export class SendList {
     counters.addRemote(remote, RemoteCounter.egressBytes, bytes);
   }
 
-  #canRepeat(at: number, errno: number): boolean {
-    const sends = this.#batch.sends;
-    if ((sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0) return false;
+  #canRepeat(row: number, errno: number, repeatable: number, answerer: TooBigAnswerer): boolean {
+    const { sends } = this.#batch;
+    const at = row * SEND_WORDS;
+    if (repeatable === REPEAT_NONE || (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0) return false;
     if (errno === EIO) {
       const remote = sends[at + SEND_REMOTE];
       if (remote >= 0) this.#remotes.setFlags(remote, REMOTE_FLAG_NO_GSO);
-    } else if (errno !== EMSGSIZE || this.#isSuperpacket(sends[at + SEND_FRAME])) {
+    } else if (repeatable === REPEAT_ALL && (errno === EMSGSIZE || errno === EINVAL)) {
+      if (this.#isSuperpacket(sends[at + SEND_FRAME])) this.#answer(row, answerer);
+    } else {
       return false;
     }
     sends[at + SEND_FLAGS] |= SEND_NO_GSO;
@@ -116,16 +132,21 @@ export class SendList {
     return this.#batch.frames[frame * FRAME_WORDS + FRAME_GSO_TYPE] !== GSO_NONE;
   }
 
-  #countFailed(tunnel: number, at: number, errno: number, answerer: TooBigAnswerer): void {
+  #countFailed(tunnel: number, row: number, errno: number, answerer: TooBigAnswerer): void {
+    const packets = this.#batch.wirePackets(this.#batch.sends[row * SEND_WORDS + SEND_FRAME]);
     if (errno === EMSGSIZE) {
-      this.#counters.drop(tunnel, TOO_BIG, 1);
-      const frame = this.#batch.sends[at + SEND_FRAME];
-      if (frame !== this.#answered) answerer.answerTooBig(frame);
-      this.#answered = frame;
+      this.#counters.drop(tunnel, TOO_BIG, packets);
+      this.#answer(row, answerer);
     } else if (errno === EAGAIN || errno === ENOBUFS) {
-      this.#counters.drop(tunnel, UNDERLAY_BUSY, 1);
+      this.#counters.drop(tunnel, UNDERLAY_BUSY, packets);
     } else {
-      this.#counters.drop(tunnel, UNDERLAY_ERROR, 1);
+      this.#counters.drop(tunnel, UNDERLAY_ERROR, packets);
     }
+  }
+
+  #answer(row: number, answerer: TooBigAnswerer): void {
+    const frame = this.#batch.sends[row * SEND_WORDS + SEND_FRAME];
+    if (frame !== this.#answered) answerer.answerTooBig(frame, row);
+    this.#answered = frame;
   }
 }

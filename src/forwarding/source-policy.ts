@@ -13,6 +13,9 @@ export interface SourcePrefix {
 /** `known`: configured remotes. `any`: everybody. Prefixes: everybody within, and configured remotes. */
 export type AllowedSources = "known" | "any" | readonly SourcePrefix[];
 
+/** `admit`: the source may not send to us. */
+export const SOURCE_REFUSED = -1;
+
 export class SourcePolicy {
   readonly #tunnel: number;
   readonly #allow: AllowedSources;
@@ -26,7 +29,7 @@ export class SourcePolicy {
 
   /**
    * The remote row of an outer source, address in `words` at `at`; it is marked as seen.
-   * @returns row, or a negative number when it may not send to us (or there is no room to remember it)
+   * @returns row, SOURCE_REFUSED, or another negative number when it is welcome but there is no room to remember it
    */
   admit(words: Int32Array, at: number, now_s: number): number {
     const w0 = words[at];
@@ -38,7 +41,7 @@ export class SourcePolicy {
       this.#remotes.seen(row, now_s);
       return row;
     }
-    if (!this.#allowsStranger(w0, w1, w2, w3)) return -1;
+    if (!this.#allowsStranger(w0, w1, w2, w3)) return SOURCE_REFUSED;
     return this.#remotes.learn(this.#tunnel, w0, w1, w2, w3, now_s);
   }
 

@@ -8,6 +8,7 @@
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
+import { DropReasons } from "../telemetry/drop-reasons.js";
 import {
   ethernetDestinationHi,
   ethernetDestinationLo,
@@ -27,12 +28,18 @@ import type { VxlanTunnel } from "./vxlan-tunnel.js";
 /** Longest answer: Ethernet with two VLAN tags and an IPv6 packet of the minimum MTU. */
 const ANSWER_BYTES = 1304;
 
+const DEVICE_ERROR = DropReasons.deviceError.id;
+
 const located = new Int32Array(LOCATE_COLUMNS);
 
-/** @param frame row of the frame in the batch */
+/**
+ * @param frame row of the frame in the batch
+ * @param mtu_bytes the longest inner packet that fits; a frame that does fit gets no answer
+ */
 export function answerTooBigFrame(
   batch: EgressBatch,
   frame: number,
+  mtu_bytes: number,
   tunnel: VxlanTunnel,
   counters: WorkerCounters,
 ): void {
@@ -41,6 +48,7 @@ export function answerTooBigFrame(
   const end = at + batch.frames[row + FRAME_LENGTH];
   if (locateFrame(batch.arena, at, end, located) !== 0) return;
   if (isMulticastMac(ethernetDestinationHi(batch.arena, at))) return;
+  if (batch.longestFrame_bytes(frame) - (located[LOCATE_L3] - at) <= mtu_bytes) return;
   const out = batch.allocateScratch(ANSWER_BYTES);
   if (out < 0) return;
   batch.releaseScratch(out); // written and given to the device before anything else is allocated
@@ -50,25 +58,19 @@ export function answerTooBigFrame(
   let body = 0;
   if (located[LOCATE_VERSION] === 4 && ipv4DontFragment(arena, l3)) {
     const source = ipv4Destination(arena, l3);
-    body = emitFragmentationNeeded(
-      arena,
-      l3,
-      end,
-      source,
-      tunnel.pathMtu_bytes,
-      arena,
-      out + header,
-    );
+    body = emitFragmentationNeeded(arena, l3, end, source, mtu_bytes, arena, out + header);
   } else if (located[LOCATE_VERSION] === 6) {
-    const mtu_bytes = Math.max(IPV6_MIN_MTU_BYTES, tunnel.pathMtu_bytes);
+    const v6Mtu_bytes = Math.max(IPV6_MIN_MTU_BYTES, mtu_bytes);
     const source = readIpv6Address(arena, l3 + IPV6_DESTINATION);
-    body = emitPacketTooBig(arena, l3, end, source, mtu_bytes, arena, out + header);
+    body = emitPacketTooBig(arena, l3, end, source, v6Mtu_bytes, arena, out + header);
   }
   if (body === 0) return;
   arena.copyWithin(out, at, l3);
   writeEthernetDestination(arena, out, ethernetSourceHi(arena, at), ethernetSourceLo(arena, at));
   const hi = ethernetDestinationHi(arena, at);
   writeEthernetSource(arena, out, hi, ethernetDestinationLo(arena, at));
-  if (tunnel.device.write(arena, out, header + body) < 0) return;
+  if (tunnel.device.write(arena, out, header + body) < 0) {
+    return counters.drop(tunnel.index, DEVICE_ERROR, 1);
+  }
   counters.addTunnel(tunnel.index, TunnelCounter.icmpErrors, 1);
 }

@@ -20,6 +20,8 @@ import {
   GSO_UDP_L4,
   MAX_SENDS,
   SEND_NO_GSO,
+  SEND_REMOTE,
+  SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
@@ -39,7 +41,12 @@ import {
   locateFrame,
 } from "../wire/locate.js";
 import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
-import { VXLAN_HEADER_BYTES, writeVxlan } from "../wire/vxlan.js";
+import {
+  VXLAN_HEADER_BYTES,
+  VXLAN_OVERHEAD_V4_BYTES,
+  VXLAN_OVERHEAD_V6_BYTES,
+  writeVxlan,
+} from "../wire/vxlan.js";
 import { ECN_MASK } from "./ecn.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
@@ -106,8 +113,21 @@ export class VxlanEgress implements TooBigAnswerer {
   }
 
   /** From SendList: a frame did not fit the path. */
-  answerTooBig(frame: number): void {
-    answerTooBigFrame(this.#batch, frame, this.#tunnel, this.#counters);
+  answerTooBig(frame: number, send: number): void {
+    const remotes = this.#remotes;
+    const remote = this.#batch.sends[send * SEND_WORDS + SEND_REMOTE];
+    const path_bytes = this.#sender.pathMtu_bytes(
+      remotes.addressWord(remote, 0),
+      remotes.addressWord(remote, 1),
+      remotes.addressWord(remote, 2),
+      remotes.addressWord(remote, 3),
+    );
+    const overhead_bytes =
+      remotes.family(remote) === 6 ? VXLAN_OVERHEAD_V6_BYTES : VXLAN_OVERHEAD_V4_BYTES;
+    const fits_bytes = this.#tunnel.pathMtu_bytes;
+    const mtu_bytes =
+      path_bytes < 0 ? fits_bytes : Math.min(fits_bytes, path_bytes - overhead_bytes);
+    answerTooBigFrame(this.#batch, frame, mtu_bytes, this.#tunnel, this.#counters);
   }
 
   #flush(): void {
@@ -126,10 +146,10 @@ export class VxlanEgress implements TooBigAnswerer {
     const row = frame * FRAME_WORDS;
     const at = frames[row + FRAME_OFFSET];
     const end = at + frames[row + FRAME_LENGTH];
-    if (end - at < ETHERNET_HEADER_BYTES) return this.#drop(RUNT_FRAME);
+    if (end - at < ETHERNET_HEADER_BYTES) return this.#drop(RUNT_FRAME, frame);
     const located = this.#located;
-    if (locateFrame(arena, at, end, located) !== 0) return this.#drop(MALFORMED);
-    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE && !this.#markSuperpacket(row, at)) return;
+    if (locateFrame(arena, at, end, located) !== 0) return this.#drop(MALFORMED, frame);
+    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE && !this.#markSuperpacket(frame, at)) return;
     if (this.#tunnel.proxy && this.#proxy.consumes(arena, located)) {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
@@ -142,11 +162,12 @@ export class VxlanEgress implements TooBigAnswerer {
   }
 
   /** Fills in where a superpacket's headers end. @returns false: dropped */
-  #markSuperpacket(row: number, at: number): boolean {
+  #markSuperpacket(frame: number, at: number): boolean {
     const frames = this.#batch.frames;
+    const row = frame * FRAME_WORDS;
     const located = this.#located;
     if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) {
-      this.#drop(GSO_UNSUPPORTED);
+      this.#drop(GSO_UNSUPPORTED, frame);
       return false;
     }
     frames[row + FRAME_L3] = located[LOCATE_L3] - at;
@@ -193,7 +214,7 @@ export class VxlanEgress implements TooBigAnswerer {
 
   /** Head-end replication: one send per member of the flood list, all from the same payload bytes. */
   #flood(frame: number, at: number, socket: number, tos: number, multicast: boolean): void {
-    if (this.#floodCount === 0) return this.#drop(multicast ? NO_REMOTES : L2MISS);
+    if (this.#floodCount === 0) return this.#drop(multicast ? NO_REMOTES : L2MISS, frame);
     const batch = this.#batch;
     const shared = at - VXLAN_HEADER_BYTES;
     writeVxlan(batch.arena, shared, this.#tunnel.vni);
@@ -215,7 +236,7 @@ export class VxlanEgress implements TooBigAnswerer {
     this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.floods, 1);
   }
 
-  #drop(reason: number): void {
-    this.#counters.drop(this.#tunnel.index, reason, 1);
+  #drop(reason: number, frame: number): void {
+    this.#counters.drop(this.#tunnel.index, reason, this.#batch.wirePackets(frame));
   }
 }

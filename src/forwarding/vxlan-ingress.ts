@@ -32,11 +32,13 @@ import {
   ETHERTYPE_VLAN,
   etherType,
 } from "../wire/ethernet.js";
+import { PROTOCOL_TCP } from "../wire/ip-protocol.js";
 import {
   LOCATE_COLUMNS,
   LOCATE_END,
   LOCATE_L3,
   LOCATE_PAYLOAD,
+  LOCATE_PROTOCOL,
   LOCATE_VERSION,
   locateFrame,
 } from "../wire/locate.js";
@@ -49,6 +51,7 @@ import {
   vxlanVni,
 } from "../wire/vxlan.js";
 import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ecnMatters, ingressEcn, setEct1 } from "./ecn.js";
+import { SOURCE_REFUSED } from "./source-policy.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 import type { RunWriter } from "./write-runs.js";
 
@@ -56,6 +59,7 @@ const TRUNCATED = DropReasons.truncated.id;
 const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
 const FOREIGN_SOURCE = DropReasons.foreignSource.id;
+const REMOTES_FULL = DropReasons.remotesFull.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
 const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
@@ -123,7 +127,10 @@ export class VxlanIngress {
       return this.#counters.drop(tunnel.index, BAD_FLAGS, segments);
     }
     const remote = tunnel.sources.admit(runs, row + RUN_ADDRESS, now_s);
-    if (remote < 0) return this.#counters.drop(tunnel.index, FOREIGN_SOURCE, segments);
+    if (remote < 0) {
+      const reason = remote === SOURCE_REFUSED ? FOREIGN_SOURCE : REMOTES_FULL;
+      return this.#counters.drop(tunnel.index, reason, segments);
+    }
     const reason = this.#inspect(tunnel, row, remote, now_s);
     if (reason >= 0) return this.#counters.drop(tunnel.index, reason, segments);
     runs[row + RUN_STRIP] = VXLAN_HEADER_BYTES;
@@ -178,9 +185,11 @@ export class VxlanIngress {
         runs[row + RUN_SEGMENT_BYTES],
       );
     }
-    // A sender on this machine whose segmentation never ran: cut it as the device's MTU allows.
+    // A TCP sender on this machine whose segmentation never ran: cut it as the device's MTU allows. A UDP datagram
+    // is one message: without the size it was merged from, it stays whole.
     const payload = located[LOCATE_PAYLOAD];
     if (
+      located[LOCATE_PROTOCOL] === PROTOCOL_TCP &&
       payload >= 0 &&
       runs[row + RUN_GSO_SIZE] === 0 &&
       located[LOCATE_END] - l3 > tunnel.mtu_bytes

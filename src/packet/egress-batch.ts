@@ -4,6 +4,9 @@
 
 import {
   EGRESS_ARENA_BYTES,
+  FRAME_GSO_SIZE,
+  FRAME_LENGTH,
+  FRAME_PAYLOAD,
   FRAME_WORDS,
   MAX_FRAMES,
   MAX_SENDS,
@@ -78,6 +81,26 @@ export class EgressBatch {
     sends[at + SEND_BYTES] = 0;
     this.sendCount++;
     return true;
+  }
+
+  /** Packets that a frame becomes on the wire: the segments of a superpacket whose headers were located, else 1. */
+  wirePackets(frame: number): number {
+    const row = frame * FRAME_WORDS;
+    const segment_bytes = this.frames[row + FRAME_GSO_SIZE];
+    const payload = this.frames[row + FRAME_PAYLOAD];
+    if (segment_bytes === 0 || payload === 0) return 1;
+    return Math.max(1, Math.ceil((this.frames[row + FRAME_LENGTH] - payload) / segment_bytes));
+  }
+
+  /** Bytes of the longest frame on the wire that a frame stands for. */
+  longestFrame_bytes(frame: number): number {
+    const row = frame * FRAME_WORDS;
+    const length = this.frames[row + FRAME_LENGTH];
+    const segment_bytes = this.frames[row + FRAME_GSO_SIZE];
+    const payload = this.frames[row + FRAME_PAYLOAD];
+    return segment_bytes === 0 || payload === 0
+      ? length
+      : Math.min(length, payload + segment_bytes);
   }
 
   /** Moves a row of the send list towards its start, for a second try with only those that failed. */

@@ -209,9 +209,12 @@ export class RemoteTable {
     }
   }
 
-  /** Frees learned remotes without a reference that were silent for `ageing_s` seconds. @returns how many */
-  age(tunnel: number, now_s: number, ageing_s: number): number {
-    let freed = 0;
+  /**
+   * Frees learned remotes without a reference that were silent for `ageing_s` seconds.
+   * @returns their rows, which may be somebody else's from now on
+   */
+  age(tunnel: number, now_s: number, ageing_s: number): number[] {
+    const freed: number[] = [];
     this.#lock();
     try {
       for (let row = 0; row < this.maxRemotes; row++) {
@@ -219,7 +222,7 @@ export class RemoteTable {
         if (this.#rows.word(row, REMOTE_REFERENCES) !== 0) continue;
         if (((now_s - this.#rows.word(row, REMOTE_LAST_SEEN)) | 0) < ageing_s) continue;
         this.#free(row);
-        freed++;
+        freed.push(row);
       }
     } finally {
       this.#index.unlock();

@@ -52,6 +52,11 @@ export const DropReasons = Object.freeze({
   badFlags: reason("ingress", "bad-flags", "The VXLAN header has no I flag, or forbidden bits."),
   unknownVni: reason("ingress", "unknown-vni", "No tunnel has this VNI."),
   foreignSource: reason("ingress", "foreign-source", "The outer source is no configured remote."),
+  remotesFull: reason(
+    "ingress",
+    "remotes-full",
+    "The outer source is welcome, but there is no room to remember it.",
+  ),
   /** Kernel: vxlan_set_mac, "ignore packet loops". */
   ownSource: reason("ingress", "own-source", "The inner source MAC is our own: a loop."),
   /** Kernel: is_valid_ether_addr in vxlan_snoop (SKB_DROP_REASON_MAC_INVALID_SOURCE). */

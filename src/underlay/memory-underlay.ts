@@ -98,6 +98,8 @@ export class MemoryNetwork {
   readonly sent: Sent[] = [];
   /** @returns DELIVER, LOSE or a negative errno: the send fails with it */
   onSend: (datagram: Sent) => number = () => DELIVER;
+  /** The path MTU towards an address, bytes; a negative number: not known. */
+  pathMtu_bytes: (address: IpAddress) => number = () => -1;
   readonly #receivers = new Map<string, MemoryReceiver>();
 
   /**
@@ -150,7 +152,17 @@ function socketKey({ w0, w1, w2, w3 }: IpAddress, port: number): string {
 
 /** Walks the send list as native code does: every row gets a result, one that fails stops no other. */
 abstract class MemorySender implements UnderlaySender {
+  protected readonly network: MemoryNetwork;
   abstract readonly socketCount: number;
+  abstract readonly fragments: boolean;
+
+  constructor(network: MemoryNetwork) {
+    this.network = network;
+  }
+
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {
+    return this.network.pathMtu_bytes({ w0, w1, w2, w3 });
+  }
 
   sendBatch(batch: EgressBatch): number {
     let failed = 0;
@@ -186,7 +198,7 @@ function gather({ arena, frames, sends }: EgressBatch, at: number): Uint8Array |
 }
 
 class MemoryUdpSender extends MemorySender {
-  readonly #network: MemoryNetwork;
+  readonly fragments = true;
   readonly #source: IpAddress;
   readonly #ports: readonly number[];
   readonly #remotes: Int32Array;
@@ -197,8 +209,7 @@ class MemoryUdpSender extends MemorySender {
     ports: readonly number[],
     remotes: Int32Array,
   ) {
-    super();
-    this.#network = network;
+    super(network);
     this.#source = source;
     this.#ports = ports;
     this.#remotes = remotes;
@@ -214,7 +225,7 @@ class MemoryUdpSender extends MemorySender {
     const known = row >= 0 && row < this.#remotes.length;
     if (!known || socket < 0 || socket >= this.#ports.length) return -EINVAL;
     const word = (i: number) => this.#remotes[row + REMOTE_ADDRESS + i] >>> 0;
-    return this.#network.send({
+    return this.network.send({
       source: this.#source,
       sourcePort: this.#ports[socket],
       destination: { w0: word(0), w1: word(1), w2: word(2), w3: word(3) },
@@ -228,20 +239,15 @@ class MemoryUdpSender extends MemorySender {
 
 /** Completes the outer header as the kernel does for IP_HDRINCL (raw(7)): total length and checksum. */
 class MemoryRawSender extends MemorySender {
+  readonly fragments = false;
   readonly socketCount = 1;
-  readonly #network: MemoryNetwork;
-
-  constructor(network: MemoryNetwork) {
-    super();
-    this.#network = network;
-  }
 
   protected send(sends: Int32Array, at: number, bytes: Uint8Array): number {
     if (sends[at + SEND_HEADER_BYTES] < IPV4_HEADER_BYTES) return -EINVAL;
     writeIpv4TotalLength(bytes, 0, bytes.length);
     writeIpv4Checksum(bytes, 0);
     const alone = (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0;
-    return this.#network.send({ ...rawDatagram(bytes), alone });
+    return this.network.send({ ...rawDatagram(bytes), alone });
   }
 }
 

@@ -5,17 +5,34 @@ import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
 import type { UnderlayReceiver, UnderlaySender } from "./underlay.js";
 
+const IPV4_MAPPED = 0xffff;
+
+function kernelPathMtu_bytes(w0: number, w1: number, w2: number, w3: number, dev: string): number {
+  const family = w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED ? 4 : 6;
+  return native.pathMtu(family, Int32Array.of(w0, w1, w2, w3), dev);
+}
+
 /** Sends VXLAN through a pool of sockets: one source port each, so that flows spread (RFC 7348 § 5). */
 export class UdpSender implements UnderlaySender {
   readonly socketCount: number;
+  readonly fragments = true;
   readonly #sockets: Int32Array;
+  readonly #dev: string;
   readonly #egress: EgressHandle;
 
-  /** @param sockets descriptors, a power of two of them */
-  constructor(sockets: readonly number[], egress: EgressHandle) {
+  /**
+   * @param sockets descriptors, a power of two of them
+   * @param dev device that they are bound to, or ""
+   */
+  constructor(sockets: readonly number[], dev: string, egress: EgressHandle) {
     this.#sockets = Int32Array.from(sockets);
     this.socketCount = sockets.length;
+    this.#dev = dev;
     this.#egress = egress;
+  }
+
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {
+    return kernelPathMtu_bytes(w0, w1, w2, w3, this.#dev);
   }
 
   sendBatch(batch: EgressBatch): number {
@@ -26,12 +43,17 @@ export class UdpSender implements UnderlaySender {
 /** Sends IPIP packets whose outer header stands in front of the frame. */
 export class RawSender implements UnderlaySender {
   readonly socketCount = 1;
+  readonly fragments = false;
   readonly #fd: number;
   readonly #egress: EgressHandle;
 
   constructor(fd: number, egress: EgressHandle) {
     this.#fd = fd;
     this.#egress = egress;
+  }
+
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {
+    return kernelPathMtu_bytes(w0, w1, w2, w3, "");
   }
 
   sendBatch(batch: EgressBatch): number {

@@ -7,6 +7,14 @@ import type { IngressBatch } from "../packet/ingress-batch.js";
 export interface UnderlaySender {
   /** Sockets to choose from by flow hash, a power of two. */
   readonly socketCount: number;
+  /** Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused. */
+  readonly fragments: boolean;
+  /**
+   * What the kernel holds for the path MTU towards an address of the underlay, learned values included. Some system
+   * calls: for the rare frame that was too big.
+   * @returns bytes of an outer packet, or a negative number when it is not known
+   */
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number;
   /** Sends rows 0..sendCount; results stand in SEND_RESULT. @returns sends that failed */
   sendBatch(batch: EgressBatch): number;
 }

@@ -7,6 +7,9 @@ import { readU16, readU32, writeU32 } from "./byte-order.js";
 export const VXLAN_FLAGS = 0;
 export const VXLAN_VNI = 4;
 export const VXLAN_HEADER_BYTES = 8;
+/** What a tunnel puts in front of an inner IP packet: outer IP, UDP, VXLAN, inner Ethernet. */
+export const VXLAN_OVERHEAD_V4_BYTES = 50;
+export const VXLAN_OVERHEAD_V6_BYTES = 70;
 
 /** The I flag: the VNI is valid; must be set. */
 export const VXLAN_FLAG_VNI = 0x08;

@@ -11,10 +11,11 @@ import {
 } from "../../../src/wire/ethernet.js";
 import { emitNeighbourSolicitation } from "../../../src/wire/icmpv6.js";
 import { type IpAddress, parseIp } from "../../../src/wire/ip-address.js";
-import { PROTOCOL_UDP } from "../../../src/wire/ip-protocol.js";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../../src/wire/ip-protocol.js";
 import { emitIpv4 } from "../../../src/wire/ipv4.js";
 import { emitIpv6 } from "../../../src/wire/ipv6.js";
 import { type Mac, parseMac } from "../../../src/wire/mac.js";
+import { emitTcp, writeTcpChecksum } from "../../../src/wire/tcp.js";
 import { emitUdp, writeUdpChecksum } from "../../../src/wire/udp.js";
 import { emitVlan } from "../../../src/wire/vlan.js";
 import { emitVxlan } from "../../../src/wire/vxlan.js";
@@ -78,7 +79,7 @@ export interface PacketOptions {
   tos?: number;
   ttl?: number;
   dontFragment?: boolean;
-  /** UDP payload. */
+  /** Of UDP or TCP. */
   payload_bytes?: number;
 }
 
@@ -90,24 +91,39 @@ function writeUdp(bytes: Uint8Array, header_bytes: number, options: PacketOption
   writeUdpChecksum(bytes, 0, header_bytes);
 }
 
+function writeIpv4(bytes: Uint8Array, protocol: number, options: PacketOptions): void {
+  const repr = {
+    tos: options.tos ?? 0,
+    identification: 7,
+    dontFragment: options.dontFragment ?? false,
+    moreFragments: false,
+    fragmentOffset_bytes: 0,
+    ttl: options.ttl ?? 64,
+    protocol,
+    source: v4(options.source ?? "192.168.10.10"),
+    destination: v4(options.destination ?? "192.168.11.10"),
+    payload_bytes: bytes.length - 20,
+  };
+  emitIpv4(repr, bytes, 0);
+}
+
 /** A whole IPv4 packet that carries UDP. */
 export function ipv4Udp(options: PacketOptions = {}): Uint8Array {
-  const udp_bytes = 8 + (options.payload_bytes ?? 30);
-  return emit(20 + udp_bytes, (bytes) => {
-    const repr = {
-      tos: options.tos ?? 0,
-      identification: 7,
-      dontFragment: options.dontFragment ?? false,
-      moreFragments: false,
-      fragmentOffset_bytes: 0,
-      ttl: options.ttl ?? 64,
-      protocol: PROTOCOL_UDP,
-      source: v4(options.source ?? "192.168.10.10"),
-      destination: v4(options.destination ?? "192.168.11.10"),
-      payload_bytes: udp_bytes,
-    };
-    emitIpv4(repr, bytes, 0);
+  return emit(28 + (options.payload_bytes ?? 30), (bytes) => {
+    writeIpv4(bytes, PROTOCOL_UDP, options);
     writeUdp(bytes, 20, options);
+  });
+}
+
+/** A whole IPv4 packet that carries a TCP segment without options, only ACK set. */
+export function ipv4Tcp(options: PacketOptions = {}): Uint8Array {
+  return emit(40 + (options.payload_bytes ?? 30), (bytes) => {
+    writeIpv4(bytes, PROTOCOL_TCP, options);
+    const ports = { sourcePort: options.sourcePort ?? 4000, destinationPort: 5000 };
+    const state = { sequence: 1, acknowledgement: 1, flags: 0x10, window: 100, urgent: 0 };
+    emitTcp({ ...ports, ...state, options: new Uint8Array() }, bytes, 20);
+    for (let i = 40; i < bytes.length; i++) bytes[i] = i;
+    writeTcpChecksum(bytes, 0, 20, bytes.length);
   });
 }
 

@@ -226,6 +226,8 @@ describe("too big", () => {
 describe("superpackets", () => {
   const sender: UnderlaySender = {
     socketCount: 1,
+    fragments: true,
+    pathMtu_bytes: () => -1,
     sendBatch({ sends }) {
       sends[SEND_RESULT] = 14;
       sends[SEND_BYTES] = 14 * (20 + 28) + 1400;
@@ -249,7 +251,7 @@ describe("superpackets", () => {
     const device = new SuperpacketDevice(0, "tun");
     const { host } = hostWith({ remote: HOST_B, device, sender, underlayMtu_bytes: 147 });
     host.send(device, ipv4Udp({ payload_bytes: 1400, dontFragment: true }));
-    expect(host.counts(0)).toEqual({ egressSuperpackets: 1, "too-big": 1, icmpErrors: 1 });
+    expect(host.counts(0)).toEqual({ egressSuperpackets: 1, "too-big": 14, icmpErrors: 1 });
     expect(icmpNextHopMtu(device.written[0], 20)).toBe(127);
   });
 

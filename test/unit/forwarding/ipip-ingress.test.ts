@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { RUN_GSO_SIZE, RUN_LENGTH, RUN_STRIP } from "#abi";
 import { MemoryNetwork } from "../../../src/underlay/memory-underlay.js";
-import { ipip, ipv4Udp, ipv6Udp, join, type OuterOptions } from "./frames.js";
+import { ipip, ipv4Tcp, ipv4Udp, ipv6Udp, join, type OuterOptions } from "./frames.js";
 import { HOST_A, HOST_B, HOST_C, type IpipOptions, MemoryHost } from "./memory-host.js";
 
 function hostWith(options: IpipOptions = { remote: HOST_B }) {
@@ -119,10 +119,18 @@ describe("packets that are dropped", () => {
 describe("what the kernel's receive offload merged", () => {
   it("goes on with the payload size that the MTU allows", () => {
     const { host, device } = hostWith({ remote: HOST_B, mtu_bytes: 1480 });
+    const merged = ipv4Tcp({ payload_bytes: 16_000 });
+    host.receiveRaw(ipip(merged, { source: HOST_B }));
+    expect(device.written).toEqual([merged]);
+    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(1480 - 40);
+  });
+
+  it("stays whole when it is UDP: nobody knows which datagrams it was", () => {
+    const { host, device } = hostWith({ remote: HOST_B, mtu_bytes: 1480 });
     const merged = ipv4Udp({ payload_bytes: 16_000 });
     host.receiveRaw(ipip(merged, { source: HOST_B }));
     expect(device.written).toEqual([merged]);
-    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(1480 - 28);
+    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(0);
   });
 
   it("is left alone when it fits", () => {

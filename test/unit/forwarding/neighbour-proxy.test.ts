@@ -93,11 +93,11 @@ describe("ARP", () => {
     expect(askers).toEqual(requests.map((_, i) => v4(`10.0.0.${i}`)));
   });
 
-  it("answer that the device refuses is not counted as one", () => {
+  it("answer that the device refuses is counted as that", () => {
     const { host, device } = hostWith();
     device.write = () => -5;
     host.send(device, arpFrame(1, ASKER, KNOWN));
-    expect(host.counts(0)).toEqual({});
+    expect(host.counts(0)).toEqual({ "device-error": 1 });
   });
 });
 

@@ -28,6 +28,7 @@ import { HOST_A, HOST_B, HOST_C, MemoryHost, PORT, VNI } from "./memory-host.js"
 const EIO = 5;
 const EAGAIN = 11;
 const EPERM = 1;
+const EINVAL = 22;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -173,7 +174,8 @@ describe("EMSGSIZE", () => {
       fixture.tunnel.flood.append(fixture.host.remote(0, address));
     }
     const unknown = "02:00:00:00:00:99";
-    fixture.host.send(fixture.device, frame6({}, unknown), frame6({}, unknown));
+    const big = frame6({ payload_bytes: 1420 }, unknown);
+    fixture.host.send(fixture.device, big, big);
     expect(fixture.host.counts(0)).toEqual({ floods: 2, "too-big": 4, icmpErrors: 2 });
   });
 
@@ -189,8 +191,29 @@ describe("EMSGSIZE", () => {
   it("is no ICMP error when the device does not take it", () => {
     const fixture = hostWith(() => -EMSGSIZE);
     fixture.device.write = () => -EIO;
-    fixture.host.send(fixture.device, frame6());
-    expect(fixture.host.counts(0)).toEqual({ "too-big": 1 });
+    fixture.host.send(fixture.device, frame6({ payload_bytes: 1420 }));
+    expect(fixture.host.counts(0)).toEqual({ "too-big": 1, "device-error": 1 });
+  });
+
+  it("is not answered when the frame would have fitted", () => {
+    const fixture = hostWith(() => -EMSGSIZE);
+    fixture.host.send(fixture.device, frame6(), frame4({ dontFragment: true }));
+    expect(fixture.device.written).toEqual([]);
+    expect(fixture.host.counts(0)).toEqual({ "too-big": 2 });
+  });
+
+  it("is answered with the path MTU that the kernel has learned, less what the tunnel adds", () => {
+    const fixture = hostWith(() => -EMSGSIZE);
+    fixture.network.pathMtu_bytes = () => 1300;
+    fixture.host.send(fixture.device, frame4({ dontFragment: true, payload_bytes: 1300 }));
+    const [answer] = fixture.device.written;
+    expect(icmpNextHopMtu(answer, 34)).toBe(1300 - 50);
+  });
+
+  it("EINVAL is taken for it: kernels before 2025 said so", () => {
+    const fixture = hostWith(({ alone }) => (alone ? 0 : -EINVAL));
+    fixture.host.send(fixture.device, frame4());
+    expect(fixture.host.counts(0)).toEqual({ egressPackets: 1, egressBytes: frame4().length });
   });
 });
 
@@ -223,6 +246,8 @@ describe("counting", () => {
   it("counts a superpacket's segments as packets, without their encapsulation headers as bytes", () => {
     const sender: UnderlaySender = {
       socketCount: 1,
+      fragments: true,
+      pathMtu_bytes: () => -1,
       sendBatch({ sends, sendCount }) {
         for (let at = 0; at < sendCount * SEND_WORDS; at += SEND_WORDS) {
           sends[at + SEND_RESULT] = 3;

@@ -5,7 +5,19 @@ import { RUN_GSO_SIZE } from "#abi";
 import { FDB_LEARNED, FDB_PERMANENT } from "../../../src/fdb/fdb.js";
 import { REMOTE_FLAG_LEARNED } from "../../../src/remotes/remote-rows.js";
 import { MemoryNetwork } from "../../../src/underlay/memory-underlay.js";
-import { frame4, frame6, join, MAC_A, MAC_B, mac, tagged, vxlanHeader } from "./frames.js";
+import { ETHERTYPE_IPV4 } from "../../../src/wire/ethernet.js";
+import {
+  ethernet,
+  frame4,
+  frame6,
+  ipv4Tcp,
+  join,
+  MAC_A,
+  MAC_B,
+  mac,
+  tagged,
+  vxlanHeader,
+} from "./frames.js";
 import {
   HOST_A,
   HOST_B,
@@ -172,12 +184,13 @@ describe("outer source", () => {
     expect(fixture.host.remotes.get(remote?.index ?? -1)?.lastSeen_s).toBe(43);
   });
 
-  it("is foreign when there is no room to remember it", () => {
+  it("is refused by another name when there is no room to remember it", () => {
     const fixture = hostWith({ allow: "any" }, 2);
     fixture.host.receiveUdp(datagram(frame4()), { from: HOST_C });
     fixture.host.receiveUdp(datagram(frame4()), { from: "10.57.4.23" });
     expect(fixture.device.written).toHaveLength(1);
-    expect(fixture.host.counts(0)["foreign-source"]).toBe(1);
+    expect(fixture.host.counts(0)["remotes-full"]).toBe(1);
+    expect(fixture.host.counts(0)["foreign-source"]).toBeUndefined();
   });
 
   it("may be within one of the prefixes, IPv4 and IPv6, or a configured remote", () => {
@@ -322,20 +335,29 @@ describe("learning", () => {
 });
 
 describe("a merged frame that nobody segmented", () => {
+  const tcp = (payload_bytes: number) =>
+    tagged(ethernet(MAC_B, MAC_A, ETHERTYPE_IPV4, ipv4Tcp({ payload_bytes })), 7);
   const big = frame4({ payload_bytes: 4000 });
 
-  it("is given to the device with the payload size that its MTU allows", () => {
+  it("of TCP is given to the device with the payload size that its MTU allows", () => {
     const { host, device } = hostWith({ mtu_bytes: 1450 });
-    host.receiveUdp(datagram(tagged(big, 7)));
-    expect(device.written).toEqual([tagged(big, 7)]);
-    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(1450 - 28);
+    host.receiveUdp(datagram(tcp(4000)));
+    expect(device.written).toEqual([tcp(4000)]);
+    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(1450 - 40);
+  });
+
+  it("of UDP stays whole: nobody knows which datagrams it was", () => {
+    const { host, device } = hostWith({ mtu_bytes: 1450 });
+    host.receiveUdp(datagram(big));
+    expect(device.written).toEqual([big]);
+    expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(0);
   });
 
   it("is no more than the MTU when only its VLAN tag exceeds it", () => {
-    const { host } = hostWith({ mtu_bytes: 58 });
-    host.receiveUdp(datagram(tagged(frame4(), 7)));
+    const { host } = hostWith({ mtu_bytes: 70 });
+    host.receiveUdp(datagram(tcp(30)));
     expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(0);
-    host.receiveUdp(datagram(tagged(frame4({ payload_bytes: 31 }), 7)));
+    host.receiveUdp(datagram(tcp(31)));
     expect(host.ingressBatch.runs[RUN_GSO_SIZE]).toBe(30);
   });
 
