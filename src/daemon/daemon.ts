@@ -15,6 +15,7 @@ import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
+import { isIpv4 } from "../wire/ip-address.js";
 import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
@@ -25,7 +26,7 @@ import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
-import type { TunnelRuntime } from "./tunnel.js";
+import { overhead_bytes, type TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const AGEING_INTERVAL_MS = 1000;
@@ -95,6 +96,7 @@ export class Daemon {
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const planParts = { workers, tunnels, remotes, counters, descriptors, ipipReceivers };
+    warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log);
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
@@ -120,6 +122,19 @@ export class Daemon {
     const sample = () => countersReport(context);
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
+  }
+}
+
+/** An MTU that the underlay cannot carry is allowed, as with `ip link set mtu`, and seldom meant. */
+function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
+  for (const { config, device, local, underlayMtu_bytes } of tunnels) {
+    const fits_bytes = underlayMtu_bytes - overhead_bytes(config, isIpv4(local) ? 4 : 6);
+    if (device.mtu_bytes <= fits_bytes) continue;
+    const fate = config.type === "vxlan" ? "sent in fragments" : "refused";
+    log.warn(
+      { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
+      `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,
+    );
   }
 }
 

@@ -238,6 +238,9 @@ const checkedChecksums = ["ip", "udp", "tcp"].flatMap((protocol) => [
   `${protocol}.check_checksum:TRUE`,
 ]);
 
+/** Ports of the transfers: else the other side's ephemeral port may be one of a protocol that tshark knows. */
+const plainPayload = ["-d", "tcp.port==5301,data", "-d", "udp.port==5302,data"];
+
 /**
  * Fields of the packets that match a display filter, as tshark dissects them with checksum
  * validation on. One array of values per field: a field of both outer and inner header has two, the
@@ -249,7 +252,18 @@ export function dissect(
   fields: readonly string[],
 ): Record<string, string[]>[] {
   const output = runSync([
-    ...["tshark", "-n", "-r", file, ...checkedChecksums, "-Y", filter, "-T", "fields"],
+    ...[
+      "tshark",
+      "-n",
+      "-r",
+      file,
+      ...checkedChecksums,
+      ...plainPayload,
+      "-Y",
+      filter,
+      "-T",
+      "fields",
+    ],
     ...["-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,"],
     ...fields.flatMap((field) => ["-e", field]),
   ]);

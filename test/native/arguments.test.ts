@@ -55,6 +55,7 @@ const good: Record<string, unknown[]> = {
   socketShare: [-1],
   socketPort: [-1],
   socketSetTtl: [-1, 4, 0],
+  pathMtu: [4, address, "no-such-device"],
   pollAdd: [-1, -1, 0],
   pollRemove: [-1, -1],
   pollWait: [-1, new Int32Array(2), 0],

@@ -11,6 +11,7 @@ import type {
 import { CulvertError, ExitStatus } from "../../errors.js";
 import { FDB_PERMANENT, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
+import { MAX_FLOOD_REMOTES } from "../../shared-memory/limits.js";
 import {
   TABLE_EXISTS,
   TABLE_FULL,
@@ -167,6 +168,10 @@ function settle(
   if (result !== TABLE_EXISTS && result !== TABLE_FULL) return;
   undo();
   if (result === TABLE_EXISTS) throw exists(change, "use `replace` to change it");
+  if (change.mac === ZERO_MAC) {
+    const what = `the flood list of ${change.dev} is full: ${MAX_FLOOD_REMOTES} remotes`;
+    throw new CulvertError("CULVERT_TABLE_FULL", what, { hint: "remove some of them first" });
+  }
   const limit = tunnel.config.max_entries;
   throw new CulvertError(
     "CULVERT_TABLE_FULL",

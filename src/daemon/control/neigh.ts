@@ -9,10 +9,10 @@ import type {
   NeighQuery,
 } from "../../control/target.js";
 import { CulvertError, ExitStatus } from "../../errors.js";
-import { NEIGH_PERMANENT, type NeighEntry } from "../../neigh/neigh.js";
+import { NEIGH_PERMANENT, NEIGH_RESULT_WORDS, type NeighEntry } from "../../neigh/neigh.js";
 import { hasCode } from "../../netlink/errors.js";
 import { deleteNeighbour, replaceNeighbour } from "../../netlink/neighbours.js";
-import { TABLE_EXISTS, TABLE_FULL, TABLE_NOT_FOUND } from "../../shared-memory/table-result.js";
+import { TABLE_NOT_FOUND } from "../../shared-memory/table-result.js";
 import { formatIp } from "../../wire/ip-address.js";
 import { formatMac } from "../../wire/mac.js";
 import { ipOf, macOf } from "../addresses.js";
@@ -41,26 +41,21 @@ export function neighChange(context: ControlContext, change: NeighChange): void 
       exit: ExitStatus.usage,
     });
   }
-  const { hi, lo } = macOf(change.mac);
-  const entry = { address, hi, lo, flags: NEIGH_PERMANENT };
-  const result = change.op === "add" ? tunnel.neigh.add(entry) : tunnel.neigh.replace(entry);
-  if (result === TABLE_EXISTS) {
-    throw new CulvertError(
-      "CULVERT_EXISTS",
-      `${change.dev} has an entry for ${change.ip} already`,
-      {
-        hint: "use `replace` to change it",
-      },
-    );
+  const known = tunnel.neigh.lookup(w0, w1, w2, w3, new Int32Array(NEIGH_RESULT_WORDS));
+  if (known && change.op === "add") {
+    const what = `${change.dev} has an entry for ${change.ip} already`;
+    throw new CulvertError("CULVERT_EXISTS", what, { hint: "use `replace` to change it" });
   }
-  if (result === TABLE_FULL) {
-    const limit = tunnel.neigh.maxEntries;
-    throw new CulvertError("CULVERT_TABLE_FULL", `${change.dev} holds ${limit} neighbours`, {
-      hint: "remove entries: culvert neigh flush",
-    });
+  if (!known && tunnel.neigh.count >= tunnel.neigh.maxEntries) {
+    const what = `${change.dev} holds ${tunnel.neigh.maxEntries} neighbours`;
+    const hint = "remove entries: culvert neigh flush";
+    throw new CulvertError("CULVERT_TABLE_FULL", what, { hint });
   }
+  // The kernel first: it may refuse, our table will not.
   const { ifindex } = tunnel.device;
   replaceNeighbour(context.rtnl, { ifindex, ip: change.ip, mac: change.mac });
+  const { hi, lo } = macOf(change.mac);
+  tunnel.neigh.replace({ address, hi, lo, flags: NEIGH_PERMANENT });
 }
 
 export function neighFlush(context: ControlContext, query: NeighFlush): FlushResult {
