@@ -9,11 +9,8 @@
 
 import {
   FRAME_GSO_TYPE,
-  FRAME_L3,
-  FRAME_L4,
   FRAME_LENGTH,
   FRAME_OFFSET,
-  FRAME_PAYLOAD,
   FRAME_WORDS,
   GSO_NONE,
   SEND_HEADER,
@@ -39,18 +36,11 @@ import {
   ipv4Ttl,
   writeIpv4Header,
 } from "../wire/ipv4.js";
-import {
-  LOCATE_COLUMNS,
-  LOCATE_L3,
-  LOCATE_L4,
-  LOCATE_PAYLOAD,
-  LOCATE_VERSION,
-  locatePacket,
-} from "../wire/locate.js";
+import { LOCATE_COLUMNS, LOCATE_VERSION, locatePacket } from "../wire/locate.js";
 import { ECN_MASK } from "./ecn.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
-import { isSegmentable } from "./vxlan-egress.js";
+import { markSuperpacket } from "./superpacket.js";
 
 const MALFORMED = DropReasons.malformed.id;
 const NOT_IP = DropReasons.notIp.id;
@@ -146,8 +136,10 @@ export class IpipEgress implements TooBigAnswerer {
     if (locatePacket(arena, at, end, located) !== 0) return MALFORMED;
     if (located[LOCATE_VERSION] !== 4) return NOT_IP;
     if (ipv4Ttl(arena, at) === 0) return TTL_EXPIRED;
-    const superpacket = frames[row + FRAME_GSO_TYPE] !== GSO_NONE;
-    if (superpacket && !this.#markSuperpacket(row, at)) return GSO_UNSUPPORTED;
+    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE) {
+      if (!markSuperpacket(this.#batch, frame, located)) return GSO_UNSUPPORTED;
+      this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
+    }
     let outer = this.#tunnel.remote;
     let remote = this.#tunnel.remoteRow;
     if (outer === 0) {
@@ -166,17 +158,6 @@ export class IpipEgress implements TooBigAnswerer {
     this.#encapsulate(at, end, outer);
     this.#batch.addSend(frame, remote, 0, at - IPV4_HEADER_BYTES, IPV4_HEADER_BYTES, 0, 0);
     return -1;
-  }
-
-  #markSuperpacket(row: number, at: number): boolean {
-    const frames = this.#batch.frames;
-    const located = this.#located;
-    if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) return false;
-    frames[row + FRAME_L3] = located[LOCATE_L3] - at;
-    frames[row + FRAME_L4] = located[LOCATE_L4] - at;
-    frames[row + FRAME_PAYLOAD] = located[LOCATE_PAYLOAD] - at;
-    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
-    return true;
   }
 
   #encapsulate(at: number, end: number, outer: number): void {

@@ -8,7 +8,6 @@
 // checksum reduced to the pseudo-header sum: such a packet goes on as a superpacket, cut as the MTU allows.
 
 import {
-  RUN_ADDRESS,
   RUN_FLAGS,
   RUN_GSO_SIZE,
   RUN_LENGTH,
@@ -20,10 +19,8 @@ import {
   RUN_TRUNCATED,
   RUN_WORDS,
 } from "#abi";
-import type { IngressBatch } from "../packet/ingress-batch.js";
-import { NO_TUNNEL, type WorkerCounters } from "../telemetry/counters.js";
+import { NO_TUNNEL } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
-import type { UnderlayReceiver } from "../underlay/underlay.js";
 import { PROTOCOL_IPIP, PROTOCOL_TCP } from "../wire/ip-protocol.js";
 import {
   checkIpv4,
@@ -46,63 +43,33 @@ import {
 } from "../wire/locate.js";
 import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ingressEcn, setEct1 } from "./ecn.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
-import { SOURCE_REFUSED } from "./source-policy.js";
-import type { RunWriter } from "./write-runs.js";
+import { ReceiveLoop } from "./receive-loop.js";
 
 const TRUNCATED = DropReasons.truncated.id;
 const NOT_IPIP = DropReasons.notIpip.id;
 const NO_TUNNEL_REASON = DropReasons.noTunnel.id;
-const FOREIGN_SOURCE = DropReasons.foreignSource.id;
-const REMOTES_FULL = DropReasons.remotesFull.id;
 const INNER_NOT_IP = DropReasons.innerNotIp.id;
 const INNER_MALFORMED = DropReasons.innerMalformed.id;
 const TTL_ZERO = DropReasons.ttlZero.id;
 const ECN = DropReasons.ecn.id;
 
-export interface IpipIngressParts {
-  readonly receiver: UnderlayReceiver;
-  readonly batch: IngressBatch;
-  readonly writer: RunWriter;
-  readonly counters: WorkerCounters;
-}
-
 /** Everything that arrives as IP protocol 4, for all IPIP tunnels. */
-export class IpipIngress {
-  readonly receiver: UnderlayReceiver;
-  readonly #batch: IngressBatch;
-  readonly #writer: RunWriter;
-  readonly #counters: WorkerCounters;
+export class IpipIngress extends ReceiveLoop {
   /** Tunnels with a remote before those without: the first match is the most specific. */
   readonly #tunnels: IpipTunnel[] = [];
   readonly #located = new Int32Array(LOCATE_COLUMNS);
-
-  constructor(parts: IpipIngressParts) {
-    this.receiver = parts.receiver;
-    this.#batch = parts.batch;
-    this.#writer = parts.writer;
-    this.#counters = parts.counters;
-  }
 
   add(tunnel: IpipTunnel): void {
     this.#tunnels.push(tunnel);
     this.#tunnels.sort((a, b) => Number(b.remote !== 0) - Number(a.remote !== 0));
   }
 
-  /** Moves at most `limit` messages. @returns runs, or -errno (-EAGAIN: there was none) */
-  run(limit: number, now_s: number): number {
-    const count = this.receiver.receiveBatch(this.#batch, limit);
-    if (count <= 0) return count;
-    for (let run = 0; run < count; run++) this.#decide(run, now_s);
-    this.#writer.flush();
-    return count;
-  }
-
-  #decide(run: number, now_s: number): void {
-    const { runs, arena } = this.#batch;
+  protected override decide(run: number, now_s: number): void {
+    const { runs, arena } = this.batch;
     const row = run * RUN_WORDS;
     const at = runs[row + RUN_OFFSET];
     const end = at + runs[row + RUN_LENGTH];
-    const counters = this.#counters;
+    const counters = this.counters;
     if ((runs[row + RUN_FLAGS] & RUN_TRUNCATED) !== 0 || end - at < IPV4_HEADER_BYTES) {
       return counters.drop(NO_TUNNEL, TRUNCATED, 1);
     }
@@ -111,14 +78,11 @@ export class IpipIngress {
     }
     const tunnel = this.#find(ipv4Destination(arena, at), ipv4Source(arena, at));
     if (tunnel === undefined) return counters.drop(NO_TUNNEL, NO_TUNNEL_REASON, 1);
-    const remote = tunnel.sources.admit(runs, row + RUN_ADDRESS, now_s);
-    if (remote < 0) {
-      const reason = remote === SOURCE_REFUSED ? FOREIGN_SOURCE : REMOTES_FULL;
-      return counters.drop(tunnel.index, reason, 1);
-    }
+    const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
+    if (remote < 0) return;
     const reason = this.#inspect(tunnel, row, at + ipv4HeaderLength(arena, at));
     if (reason >= 0) return counters.drop(tunnel.index, reason, 1);
-    this.#writer.assign(run, tunnel.device, remote);
+    this.writer.assign(run, tunnel.device, remote);
   }
 
   #find(local: number, remote: number): IpipTunnel | undefined {
@@ -132,7 +96,7 @@ export class IpipIngress {
 
   /** Looks at the inner packet and prepares its row. @returns a drop reason, or -1 */
   #inspect(tunnel: IpipTunnel, row: number, inner: number): number {
-    const { runs, arena } = this.#batch;
+    const { runs, arena } = this.batch;
     const at = runs[row + RUN_OFFSET];
     const end = at + ipv4TotalLength(arena, at);
     const located = this.#located;

@@ -8,16 +8,10 @@
 
 import {
   FRAME_GSO_TYPE,
-  FRAME_L3,
-  FRAME_L4,
   FRAME_LENGTH,
   FRAME_OFFSET,
-  FRAME_PAYLOAD,
   FRAME_WORDS,
   GSO_NONE,
-  GSO_TCPV4,
-  GSO_TCPV6,
-  GSO_UDP_L4,
   MAX_SENDS,
   SEND_NO_GSO,
   SEND_REMOTE,
@@ -32,14 +26,7 @@ import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
 import { frameFlowHash } from "../wire/flow-hash.js";
-import {
-  LOCATE_COLUMNS,
-  LOCATE_L3,
-  LOCATE_L4,
-  LOCATE_PAYLOAD,
-  LOCATE_VERSION,
-  locateFrame,
-} from "../wire/locate.js";
+import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, locateFrame } from "../wire/locate.js";
 import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
 import {
   VXLAN_HEADER_BYTES,
@@ -50,21 +37,15 @@ import {
 import { ECN_MASK } from "./ecn.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
+import { markSuperpacket } from "./superpacket.js";
 import { answerTooBigFrame } from "./too-big.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
-const GSO_TYPE_MASK = 0x7f;
 const RUNT_FRAME = DropReasons.runtFrame.id;
 const MALFORMED = DropReasons.malformed.id;
 const L2MISS = DropReasons.l2miss.id;
 const NO_REMOTES = DropReasons.noRemotes.id;
 const GSO_UNSUPPORTED = DropReasons.gsoUnsupported.id;
-
-/** Can the segmenter cut this virtio GSO type? The ECN bit may stand beside it. */
-export function isSegmentable(gsoType: number): boolean {
-  const type = gsoType & GSO_TYPE_MASK;
-  return type === GSO_TCPV4 || type === GSO_TCPV6 || type === GSO_UDP_L4;
-}
 
 export interface VxlanEgressParts {
   readonly tunnel: VxlanTunnel;
@@ -149,7 +130,10 @@ export class VxlanEgress implements TooBigAnswerer {
     if (end - at < ETHERNET_HEADER_BYTES) return this.#drop(RUNT_FRAME, frame);
     const located = this.#located;
     if (locateFrame(arena, at, end, located) !== 0) return this.#drop(MALFORMED, frame);
-    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE && !this.#markSuperpacket(frame, at)) return;
+    if (frames[row + FRAME_GSO_TYPE] !== GSO_NONE) {
+      if (!markSuperpacket(this.#batch, frame, located)) return this.#drop(GSO_UNSUPPORTED, frame);
+      this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
+    }
     if (this.#tunnel.proxy && this.#proxy.consumes(arena, located)) {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
@@ -159,22 +143,6 @@ export class VxlanEgress implements TooBigAnswerer {
     const socket = frameFlowHash(arena, at, end) & (this.#sender.socketCount - 1);
     if (remote >= 0) return this.#sendTo(remote, frame, at, socket, tos);
     this.#flood(frame, at, socket, tos, isMulticastMac(hi));
-  }
-
-  /** Fills in where a superpacket's headers end. @returns false: dropped */
-  #markSuperpacket(frame: number, at: number): boolean {
-    const frames = this.#batch.frames;
-    const row = frame * FRAME_WORDS;
-    const located = this.#located;
-    if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) {
-      this.#drop(GSO_UNSUPPORTED, frame);
-      return false;
-    }
-    frames[row + FRAME_L3] = located[LOCATE_L3] - at;
-    frames[row + FRAME_L4] = located[LOCATE_L4] - at;
-    frames[row + FRAME_PAYLOAD] = located[LOCATE_PAYLOAD] - at;
-    this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
-    return true;
   }
 
   /** The inner ECN field [RFC 6040 § 4.1]; DSCP is not copied, as with the kernel's `tos 0`. */

@@ -8,7 +8,6 @@
 // Order of the checks as in the kernel's vxlan_rcv; every drop is counted for each segment of the run.
 
 import {
-  RUN_ADDRESS,
   RUN_FLAGS,
   RUN_GSO_SIZE,
   RUN_LENGTH,
@@ -22,10 +21,8 @@ import {
   RUN_WORDS,
 } from "#abi";
 import { FDB_ADDED, FDB_BUSY, FDB_FULL, FDB_MOVED, FDB_STATIC_CONFLICT } from "../fdb/fdb.js";
-import type { IngressBatch } from "../packet/ingress-batch.js";
-import { NO_TUNNEL, TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
+import { NO_TUNNEL, TunnelCounter } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
-import type { UnderlayReceiver } from "../underlay/underlay.js";
 import {
   ETHERNET_HEADER_BYTES,
   ETHERTYPE_QINQ,
@@ -51,15 +48,12 @@ import {
   vxlanVni,
 } from "../wire/vxlan.js";
 import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ecnMatters, ingressEcn, setEct1 } from "./ecn.js";
-import { SOURCE_REFUSED } from "./source-policy.js";
+import { ReceiveLoop } from "./receive-loop.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
-import type { RunWriter } from "./write-runs.js";
 
 const TRUNCATED = DropReasons.truncated.id;
 const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
-const FOREIGN_SOURCE = DropReasons.foreignSource.id;
-const REMOTES_FULL = DropReasons.remotesFull.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
 const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
@@ -72,74 +66,44 @@ const FDB_BUSY_EVENT = DropReasons.fdbBusy.id;
 const MIN_DATAGRAM_BYTES = VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES;
 const SOURCE_MAC = 6;
 
-export interface VxlanIngressParts {
-  readonly receiver: UnderlayReceiver;
-  readonly batch: IngressBatch;
-  readonly writer: RunWriter;
-  readonly counters: WorkerCounters;
-}
-
 /** Everything that arrives at one UDP port, for all tunnels that share it. */
-export class VxlanIngress {
-  readonly receiver: UnderlayReceiver;
-  readonly #batch: IngressBatch;
-  readonly #writer: RunWriter;
-  readonly #counters: WorkerCounters;
+export class VxlanIngress extends ReceiveLoop {
   readonly #tunnels = new Map<number, VxlanTunnel>();
   readonly #located = new Int32Array(LOCATE_COLUMNS);
-
-  constructor(parts: VxlanIngressParts) {
-    this.receiver = parts.receiver;
-    this.#batch = parts.batch;
-    this.#writer = parts.writer;
-    this.#counters = parts.counters;
-  }
 
   /** Demultiplexes this tunnel's VNI to it. */
   add(tunnel: VxlanTunnel): void {
     this.#tunnels.set(tunnel.vni, tunnel);
   }
 
-  /** Moves at most `limit` messages. @returns runs, or -errno (-EAGAIN: there was none) */
-  run(limit: number, now_s: number): number {
-    const count = this.receiver.receiveBatch(this.#batch, limit);
-    if (count <= 0) return count;
-    for (let run = 0; run < count; run++) this.#decide(run, now_s);
-    this.#writer.flush();
-    return count;
-  }
-
-  #decide(run: number, now_s: number): void {
-    const { runs, arena } = this.#batch;
+  protected override decide(run: number, now_s: number): void {
+    const { runs, arena } = this.batch;
     const row = run * RUN_WORDS;
     const at = runs[row + RUN_OFFSET];
     const segments = runs[row + RUN_SEGMENTS];
     const truncated = (runs[row + RUN_FLAGS] & RUN_TRUNCATED) !== 0;
     if (truncated || runs[row + RUN_SEGMENT_BYTES] < MIN_DATAGRAM_BYTES) {
-      return this.#counters.drop(NO_TUNNEL, TRUNCATED, segments);
+      return this.counters.drop(NO_TUNNEL, TRUNCATED, segments);
     }
     if ((vxlanFlags(arena, at) & VXLAN_FLAG_VNI) === 0) {
-      return this.#counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
+      return this.counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
     }
     const tunnel = this.#tunnels.get(vxlanVni(arena, at));
-    if (tunnel === undefined) return this.#counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
+    if (tunnel === undefined) return this.counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
     if (tunnel.strictReserved && !vxlanReservedClean(arena, at)) {
-      return this.#counters.drop(tunnel.index, BAD_FLAGS, segments);
+      return this.counters.drop(tunnel.index, BAD_FLAGS, segments);
     }
-    const remote = tunnel.sources.admit(runs, row + RUN_ADDRESS, now_s);
-    if (remote < 0) {
-      const reason = remote === SOURCE_REFUSED ? FOREIGN_SOURCE : REMOTES_FULL;
-      return this.#counters.drop(tunnel.index, reason, segments);
-    }
+    const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
+    if (remote < 0) return;
     const reason = this.#inspect(tunnel, row, remote, now_s);
-    if (reason >= 0) return this.#counters.drop(tunnel.index, reason, segments);
+    if (reason >= 0) return this.counters.drop(tunnel.index, reason, segments);
     runs[row + RUN_STRIP] = VXLAN_HEADER_BYTES;
-    this.#writer.assign(run, tunnel.device, remote);
+    this.writer.assign(run, tunnel.device, remote);
   }
 
   /** Looks at the inner frame. @returns a drop reason, or -1 */
   #inspect(tunnel: VxlanTunnel, row: number, remote: number, now_s: number): number {
-    const { runs, arena } = this.#batch;
+    const { runs, arena } = this.batch;
     const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
     const hi = macHi(arena, frame + SOURCE_MAC);
     const lo = macLo(arena, frame + SOURCE_MAC);
@@ -157,17 +121,17 @@ export class VxlanIngress {
   }
 
   #isTagged(frame: number): boolean {
-    const type = etherType(this.#batch.arena, frame);
+    const type = etherType(this.batch.arena, frame);
     return type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ;
   }
 
   #exceedsMtu(tunnel: VxlanTunnel, row: number): boolean {
-    return this.#batch.runs[row + RUN_LENGTH] - MIN_DATAGRAM_BYTES > tunnel.mtu_bytes;
+    return this.batch.runs[row + RUN_LENGTH] - MIN_DATAGRAM_BYTES > tunnel.mtu_bytes;
   }
 
   /** The rarer inner checks, which need the headers located. @returns a drop reason, or -1 */
   #look(tunnel: VxlanTunnel, row: number, frame: number): number {
-    const { runs, arena } = this.#batch;
+    const { runs, arena } = this.batch;
     const located = this.#located;
     const end = runs[row + RUN_OFFSET] + runs[row + RUN_SEGMENT_BYTES];
     if (locateFrame(arena, frame, end, located) !== 0) return INNER_MALFORMED;
@@ -203,10 +167,10 @@ export class VxlanIngress {
   #learn(tunnel: VxlanTunnel, hi: number, lo: number, remote: number, now_s: number): number {
     switch (tunnel.fdb.learn(hi, lo, remote, now_s)) {
       case FDB_ADDED:
-        this.#counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
+        this.counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
         return -1;
       case FDB_MOVED:
-        this.#counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
+        this.counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
         return -1;
       case FDB_STATIC_CONFLICT: {
         // A static entry with a port or VNI of its own: the kernel, too, compares addresses only (vxlan_snoop).
@@ -214,10 +178,10 @@ export class VxlanIngress {
         return fixed >= 0 && tunnel.sources.isHostOf(fixed, remote) ? -1 : STATIC_MAC_MOVED;
       }
       case FDB_FULL:
-        this.#counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
+        this.counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
         return -1;
       case FDB_BUSY:
-        this.#counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);
+        this.counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);
         return -1;
       default:
         return -1;
