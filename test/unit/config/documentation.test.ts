@@ -22,8 +22,21 @@ function documentedDefaults(): Map<string, string> {
   );
 }
 
+const examplesIn = (text: string): string[] =>
+  [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map((match) => match[1]);
+
+describe("README.md", () => {
+  it("has configurations for two hosts and for IPIP, all right", () => {
+    const examples = examplesIn(read("README.md"));
+    expect(examples).toHaveLength(3);
+    for (const example of examples) {
+      expect(loadConfig(example, "README.md").problems).toBeUndefined();
+    }
+  });
+});
+
 describe("docs/configuration.md", () => {
-  const examples = [...manual.matchAll(/^```yaml\n(.*?)^```/gms)].map((match) => match[1]);
+  const examples = examplesIn(manual);
 
   it("has three examples, all right", () => {
     expect(examples).toHaveLength(3);
@@ -89,14 +102,36 @@ describe("docs/configuration.md", () => {
   });
 });
 
+/** The text of every file below a folder whose name ends in one of `endings`. */
+function sourceOf(folder: string, ...endings: string[]): string {
+  const at = new URL(folder, root);
+  const names = readdirSync(at, { recursive: true, encoding: "utf8" });
+  const wanted = names.filter((name) => endings.some((ending) => name.endsWith(ending)));
+  return wanted.map((name) => readFileSync(new URL(name, at), "utf8")).join("\n");
+}
+
 describe("docs/errors.md", () => {
-  it("lists every code that the configuration uses", () => {
-    const folder = new URL("src/config/", root);
-    const source = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
-    const codes = source.join("").match(/"CULVERT_[A-Z0-9_]+"/g) ?? [];
-    expect(codes.length).toBeGreaterThanOrEqual(6);
-    const listed = read("docs/errors.md");
-    for (const code of codes) expect(listed).toContain(`| \`${code.slice(1, -1)}\` |`);
+  const codes = (text: string, pattern: RegExp) =>
+    [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].sort();
+
+  it("lists the codes that the program uses, all of them and no other", () => {
+    const used = codes(sourceOf("src/", ".ts"), /"(CULVERT_[A-Z0-9_]+)"/g);
+    expect(used.length).toBeGreaterThanOrEqual(40);
+    expect(codes(read("docs/errors.md"), /`(CULVERT_[A-Z0-9_]+)`/g)).toEqual(used);
+  });
+});
+
+describe("docs/limits.md", () => {
+  it("names limits that exist, where it says, with their values", () => {
+    const rows = [...read("docs/limits.md").matchAll(/^\| `([A-Z_]+)` \| ([\d,]+)/gm)];
+    expect(rows.length).toBeGreaterThanOrEqual(10);
+    const source = sourceOf("src/", ".ts") + sourceOf("native-bindings/include/", ".h");
+    for (const [, name, value] of rows) {
+      expect(source, name).toMatch(new RegExp(`\\b${name}\\b[^\\n]*=`));
+      const literal = new RegExp(`\\b${name} = ([\\d_]+);`).exec(source)?.[1];
+      if (literal === undefined || Number(literal.replaceAll("_", "")) > 1_000_000) continue;
+      expect(Number(literal.replaceAll("_", "")), name).toBe(Number(value.replaceAll(",", "")));
+    }
   });
 });
 
