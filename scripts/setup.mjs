@@ -34,6 +34,9 @@ const testPackages = {
   tshark: "tshark",
   "python3-scapy": null,
   tcpdump: "tcpdump",
+  // Shells that completion is tried in.
+  zsh: "zsh",
+  fish: "fish",
   // A guest with a kernel that has ipip.
   "qemu-system-x86": "qemu-system-x86_64",
   "busybox-static": null,
