@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Unit files keep no state between them, so they share processes: half the time of one process for each. */
+/**
+ * Unit files keep no state between them, so they share processes: half the time of one process for
+ * each.
+ */
 const suite = (name: string, include: string[], timeout_ms: number, serial: boolean) => ({
   test: {
     name,

@@ -1,4 +1,5 @@
-// What a measurement depends on and a reader of its numbers needs to know: kernel, CPU, Node.js, version of the source.
+// What a measurement depends on and a reader of its numbers needs to know: kernel, CPU, Node.js,
+// version of the source.
 
 import { spawnSync } from "node:child_process";
 import { cpus, release, totalmem } from "node:os";
@@ -10,7 +11,10 @@ export interface Environment {
   cpuCount: number;
   memory_bytes: number;
   node: string;
-  /** Commit of the source, with "+changes" when the tree differs from it; "unknown" outside a git clone. */
+  /**
+   * Commit of the source, with "+changes" when the tree differs from it; "unknown" outside a git
+   * clone.
+   */
   commit: string;
   date: string;
 }

@@ -1,5 +1,5 @@
-// One measurement of one variant: TCP, small and large UDP datagrams, round-trip time, CPU, memory. The tunnel is up
-// and the pods reach each other when this is called.
+// One measurement of one variant: TCP, small and large UDP datagrams, round-trip time, CPU, memory.
+// The tunnel is up and the pods reach each other when this is called.
 
 import { residentMemory_bytes, startCpuMeter } from "../testbed/cpu.js";
 import { TestbedError } from "../testbed/error.js";
@@ -12,7 +12,10 @@ const memorySample_ms = 100;
 const pingCount = 100;
 const pingInterval_ms = 10;
 
-/** Numbers of one variant in one round. Memory is that of the larger daemon; undefined without daemons. */
+/**
+ * Numbers of one variant in one round. Memory is that of the larger daemon; undefined without
+ * daemons.
+ */
 export interface Measurement {
   tcp_bits_per_s: number;
   /** The other direction; only when asked for. */
@@ -38,7 +41,10 @@ function largestMemory_bytes(pids: readonly number[]): number | undefined {
   return pids.length === 0 ? undefined : Math.max(...pids.map(residentMemory_bytes));
 }
 
-/** Samples the daemons' memory until the returned function is called, which gives the highest value seen. */
+/**
+ * Samples the daemons' memory until the returned function is called, which gives the highest value
+ * seen.
+ */
 function watchMemory(pids: readonly number[]): () => number | undefined {
   let peak_bytes = largestMemory_bytes(pids);
   const sample = (): void => {
@@ -53,7 +59,9 @@ function watchMemory(pids: readonly number[]): () => number | undefined {
   };
 }
 
-/** Takes about 3 times `seconds` (4 with `reverse`). Throws TestbedError when nothing gets through. */
+/**
+ * Takes about 3 times `seconds` (4 with `reverse`). Throws TestbedError when nothing gets through.
+ */
 export async function measure(
   tunnel: Tunnel,
   { left, right }: TwoHosts,

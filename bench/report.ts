@@ -1,4 +1,5 @@
-// The tables of the benchmark: every metric as median and spread over the rounds, and as a ratio to kernel vxlan.
+// The tables of the benchmark: every metric as median and spread over the rounds, and as a ratio to
+// kernel vxlan.
 
 import { formatTable } from "../testbed/table.js";
 import type { Measurement } from "./measure.js";

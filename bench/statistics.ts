@@ -1,5 +1,6 @@
-// Medians and spreads of repeated measurements. Ratios are taken within a round and only then summed up, so that a
-// machine that slows down between rounds does not count as a difference between variants.
+// Medians and spreads of repeated measurements. Ratios are taken within a round and only then
+// summed up, so that a machine that slows down between rounds does not count as a difference
+// between variants.
 
 export interface Summary {
   median: number;
@@ -18,8 +19,8 @@ export function summarize(values: readonly number[]): Summary | undefined {
 }
 
 /**
- * Values of one variant divided by those of the reference in the same round. Arrays are indexed by round; rounds in
- * which either is missing (undefined) or the reference is zero are left out.
+ * Values of one variant divided by those of the reference in the same round. Arrays are indexed by
+ * round; rounds in which either is missing (undefined) or the reference is zero are left out.
  */
 export function ratiosByRound(
   values: readonly (number | undefined)[],

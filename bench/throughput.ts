@@ -1,7 +1,8 @@
-// `npm run bench -- [--rounds N] [--seconds S] [--variants a,b] [--offloads MODE] [--mtu N] [--reverse] [--json FILE]`:
-// what encapsulation costs, pod to pod between two namespaces. Variants take turns within each round; a table gives
-// medians with their spread and the ratio to kernel vxlan in the same round. A program: it runs when loaded. Numbers
-// depend on the machine and its load: this prints them, it judges nothing.
+// `npm run bench -- [--rounds N] [--seconds S] [--variants a,b] [--offloads MODE] [--mtu N]
+// [--reverse] [--json FILE]`: what encapsulation costs, pod to pod between two namespaces. Variants
+// take turns within each round; a table gives medians with their spread and the ratio to kernel
+// vxlan in the same round. A program: it runs when loaded. Numbers depend on the machine and its
+// load: this prints them, it judges nothing.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -99,7 +100,8 @@ async function runRounds(
 ): Promise<Rounds> {
   const rounds: Rounds = new Map(variants.map((name) => [name, []]));
   for (let round = 0; round < options.rounds; round++) {
-    // Another variant goes first each time, so that none always runs on a machine warmed up by the same one.
+    // Another variant goes first each time, so that none always runs on a machine warmed up by the
+    // same one.
     const first = round % variants.length;
     for (const name of [...variants.slice(first), ...variants.slice(0, first)]) {
       const tunnel = createTunnel(name, hosts, cleanup);

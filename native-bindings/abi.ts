@@ -1,5 +1,5 @@
-// Generated from include/abi.h by scripts/generate-abi.mjs; do not edit. Columns, flags and limits of the
-// native boundary.
+// Generated from include/abi.h by scripts/generate-abi.mjs; do not edit. Columns, flags and limits
+// of the native boundary.
 
 export const HEADROOM_BYTES = 64;
 export const MAX_FRAME_BYTES = 65600;

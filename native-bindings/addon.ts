@@ -1,5 +1,6 @@
-// The one place that loads the native addon, and its types. Every function takes integers and typed arrays and returns
-// an integer: >= 0, or -errno. Nothing here throws on the data path; policy lives in src/.
+// The one place that loads the native addon, and its types. Every function takes integers and typed
+// arrays and returns an integer: >= 0, or -errno. Nothing here throws on the data path; policy
+// lives in src/.
 
 import { createRequire } from "node:module";
 
@@ -23,7 +24,10 @@ export interface Native {
   deviceReadBatch(egress: EgressHandle, fd: number, maxFrames: number): number;
   /** Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed. */
   encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number): number;
-  /** Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends failed. */
+  /**
+   * Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends
+   * failed.
+   */
   encapSendRaw(egress: EgressHandle, fd: number, count: number): number;
 
   ingressCreate(arena: Uint8Array, runs: Int32Array): IngressHandle | number;

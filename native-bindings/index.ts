@@ -1,5 +1,5 @@
-// What native-bindings offers to the rest of the project (imported as `#native`): the batch functions with the rows
-// they work on, and `Tun`/`Tap` for scripts.
+// What native-bindings offers to the rest of the project (imported as `#native`): the batch
+// functions with the rows they work on, and `Tun`/`Tap` for scripts.
 
 export * from "./abi.js";
 export type { EgressHandle, IngressHandle, Native } from "./addon.js";

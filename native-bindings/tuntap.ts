@@ -1,6 +1,7 @@
-// `Tun` and `Tap`: one device as an object with properties, the surface people know from the tuntap2 package (which
-// reads one packet per call). Made for scripts and tests; the daemon sets its devices up through src/netlink, and
-// packets move through the batch functions on `fd`. Properties are read from and written to the kernel each time.
+// `Tun` and `Tap`: one device as an object with properties, the surface people know from the
+// tuntap2 package (which reads one packet per call). Made for scripts and tests; the daemon sets
+// its devices up through src/netlink, and packets move through the batch functions on `fd`.
+// Properties are read from and written to the kernel each time.
 
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
@@ -91,7 +92,10 @@ abstract class Device {
     check(result, `address ${cidr} on ${this.name}`);
   }
 
-  /** `x:x::x/length` of the first address that is not link-local, else of the link-local one, else "". */
+  /**
+   * `x:x::x/length` of the first address that is not link-local, else of the link-local one, else
+   * "".
+   */
   get ipv6(): string {
     const rows = readFileSync("/proc/net/if_inet6", "utf8").trim().split("\n");
     const mine = rows
@@ -109,7 +113,10 @@ abstract class Device {
     check(native.interfaceAddress(this.name, bytes, prefix), `address ${cidr} on ${this.name}`);
   }
 
-  /** Closes the queue; the kernel removes the device, its addresses and its routes with the last one. */
+  /**
+   * Closes the queue; the kernel removes the device, its addresses and its routes with the last
+   * one.
+   */
   release(): void {
     if (this.#released) return;
     this.#released = true;

@@ -1,4 +1,5 @@
-// `npm run bench -- [OPTIONS]`: sets up what is missing, then runs bench/throughput.ts, which describes the options.
+// `npm run bench -- [OPTIONS]`: sets up what is missing, then runs bench/throughput.ts, which
+// describes the options.
 
 import { setup } from "./setup.mjs";
 import { runScript } from "./steps.mjs";

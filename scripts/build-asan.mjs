@@ -1,5 +1,6 @@
-// Builds the native addon with AddressSanitizer and UndefinedBehaviorSanitizer into native-bindings/build/asan/, from
-// the sources that binding.gyp lists; skipped when up to date. For tests only: test/native/asan.test.ts loads it.
+// Builds the native addon with AddressSanitizer and UndefinedBehaviorSanitizer into
+// native-bindings/build/asan/, from the sources that binding.gyp lists; skipped when up to date.
+// For tests only: test/native/asan.test.ts loads it.
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -26,7 +27,10 @@ function sources() {
   return targets[0].sources;
 }
 
-/** node_api.h: beside this Node.js, else where node-gyp keeps what it downloaded for the ordinary build. */
+/**
+ * node_api.h: beside this Node.js, else where node-gyp keeps what it downloaded for the ordinary
+ * build.
+ */
 function headers() {
   const home = process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? "/root", ".cache");
   const candidates = [

@@ -1,5 +1,6 @@
-// Builds what changed since the last successful build: the native addon (node-gyp), its TypeScript side, the daemon
-// (dist/), testbed and bench (build/). A stamp per part holds the hash of the sources it was made from.
+// Builds what changed since the last successful build: the native addon (node-gyp), its TypeScript
+// side, the daemon (dist/), testbed and bench (build/). A stamp per part holds the hash of the
+// sources it was made from.
 
 import { chmodSync, existsSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { delimiter, dirname, join, relative } from "node:path";
@@ -29,7 +30,10 @@ function nativeTypescript() {
   return names.filter((name) => name.endsWith(".ts")).map((name) => `native-bindings/${name}`);
 }
 
-/** TypeScript projects in the order they need each other; `sources` decide about a rebuild, `from`/`to` are folders. */
+/**
+ * TypeScript projects in the order they need each other; `sources` decide about a rebuild,
+ * `from`/`to` are folders.
+ */
 const typescriptProjects = [
   {
     name: "native-bindings",
@@ -88,7 +92,8 @@ async function buildAddon() {
   const hash = contentHash(nativeSources, [process.arch]);
   if (isStamped("addon", hash) && existsSync(addon)) return;
   const prefix = headersPrefix();
-  // A changed binding.gyp (or another Node.js) needs new makefiles; else make compiles what changed.
+  // A changed binding.gyp (or another Node.js) needs new makefiles; else make compiles what
+  // changed.
   const recipe = contentHash(["native-bindings/binding.gyp"], [process.version, process.arch]);
   const configured = isStamped("addon-recipe", recipe) && existsSync(addon);
   const args = [

@@ -1,5 +1,6 @@
-// Turns the constants of native-bindings/include/abi.h into native-bindings/abi.ts, so that both sides of the native
-// boundary read one definition. `--check` fails when the file on disk is not what would be written.
+// Turns the constants of native-bindings/include/abi.h into native-bindings/abi.ts, so that both
+// sides of the native boundary read one definition. `--check` fails when the file on disk is not
+// what would be written.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -9,8 +10,8 @@ const target = fileURLToPath(new URL("../native-bindings/abi.ts", import.meta.ur
 /** The TypeScript text for the constants in abi.h. */
 export function generateAbi(text) {
   const lines = [
-    "// Generated from include/abi.h by scripts/generate-abi.mjs; do not edit. Columns, flags and limits of the",
-    "// native boundary.",
+    "// Generated from include/abi.h by scripts/generate-abi.mjs; do not edit. Columns, flags and limits",
+    "// of the native boundary.",
     "",
   ];
   const pattern = /^constexpr int32_t (\w+) = (-?\d+);\s*(?:\/\/ (.*))?$/;

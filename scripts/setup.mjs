@@ -1,5 +1,6 @@
-// Brings a fresh clone to where demo or tests can run: Debian packages, npm packages, the builds. Does only what is
-// missing, says what it does, and takes well under a second when nothing is missing.
+// Brings a fresh clone to where demo or tests can run: Debian packages, npm packages, the builds.
+// Does only what is missing, says what it does, and takes well under a second when nothing is
+// missing.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +19,10 @@ import {
 const oldestNode = 20;
 const aptLockTimeout_s = 300;
 
-/** Debian package -> a command that shows it is there (for what was installed by other means); null: ask dpkg. */
+/**
+ * Debian package -> a command that shows it is there (for what was installed by other means); null:
+ * ask dpkg.
+ */
 const demoPackages = {
   "g++": "g++",
   make: "make",
@@ -84,7 +88,10 @@ async function installDebianPackages(wanted) {
   await step(`Debian packages ${missing.join(" ")}`, "apt-get", install, { env, hint });
 }
 
-/** True when node_modules holds exactly what package-lock.json asks for, as far as npm's own record of it tells. */
+/**
+ * True when node_modules holds exactly what package-lock.json asks for, as far as npm's own record
+ * of it tells.
+ */
 function npmPackagesAreCurrent() {
   const record = join(projectRoot, "node_modules", ".package-lock.json");
   if (!existsSync(record)) return false;

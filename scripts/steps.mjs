@@ -1,5 +1,6 @@
-// What the scripts share: where things lie, steps with a line of progress each, stamps that say what was built from
-// which sources. Plain Node.js without packages, because it runs before any are installed.
+// What the scripts share: where things lie, steps with a line of progress each, stamps that say
+// what was built from which sources. Plain Node.js without packages, because it runs before any are
+// installed.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -36,8 +37,10 @@ export class ScriptError extends Error {
 }
 
 /**
- * Runs a command to its end. With `onOutput` its output goes there, else to our own terminal; `onStart` gets the child.
- * @returns {Promise<{ status: number, signal: string | null }>} status 127 when it could not be started
+ * Runs a command to its end. With `onOutput` its output goes there, else to our own terminal;
+ * `onStart` gets the child.
+ * @returns {Promise<{ status: number, signal: string | null }>} status 127 when it could not be
+ * started
  */
 export function run(command, args, { onOutput, onStart, env = {}, timeout_ms } = {}) {
   return new Promise((resolve) => {
@@ -74,8 +77,8 @@ function logName(name) {
 }
 
 /**
- * A command as a step: one line with the time it took. Its output goes to build/logs/ and, when it fails, to the
- * terminal in full; then ScriptError with `hint`.
+ * A command as a step: one line with the time it took. Its output goes to build/logs/ and, when it
+ * fails, to the terminal in full; then ScriptError with `hint`.
  */
 export async function step(name, command, args, { env = {}, hint } = {}) {
   const started_ms = performance.now();
@@ -108,7 +111,10 @@ export function listFiles(path) {
   return entries.flatMap((entry) => listFiles(join(path, entry.name))).sort();
 }
 
-/** Hash over the names and contents of files and folders (relative to the project) and further words. */
+/**
+ * Hash over the names and contents of files and folders (relative to the project) and further
+ * words.
+ */
 export function contentHash(paths, words = []) {
   const hash = createHash("sha256").update(JSON.stringify(words));
   for (const file of paths.flatMap((path) => listFiles(join(projectRoot, path)))) {

@@ -1,6 +1,7 @@
-// `npm test [-- SUITE...]`: sets up what is missing, then runs lint, the type check and every test suite one after the
-// other, prints why tests were skipped, checks that nothing was left behind, and ends with one line that counts all:
-// "N passed, N failed[, N skipped]". Exit status 0 only when something ran and nothing failed.
+// `npm test [-- SUITE...]`: sets up what is missing, then runs lint, the type check and every test
+// suite one after the other, prints why tests were skipped, checks that nothing was left behind,
+// and ends with one line that counts all: "N passed, N failed[, N skipped]". Exit status 0 only
+// when something ran and nothing failed.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// Reporter for vitest: writes what scripts/test.mjs has to know of a run to the file that CULVERT_TEST_RESULTS names:
-// counts, failures, and every skipped test with its reason. Prints nothing.
+// Reporter for vitest: writes what scripts/test.mjs has to know of a run to the file that
+// CULVERT_TEST_RESULTS names: counts, failures, and every skipped test with its reason. Prints
+// nothing.
 
 import { writeFileSync } from "node:fs";
 
@@ -8,7 +9,8 @@ export class ResultsReporter {
     const results = { passed: 0, failures: [], skipped: [] };
     for (const error of unhandledErrors) results.failures.push(`unhandled: ${error.message}`);
     for (const testModule of testModules) {
-      // A file that does not load and a hook that throws leave tests unrun: each is a failure of its own.
+      // A file that does not load and a hook that throws leave tests unrun: each is a failure of
+      // its own.
       for (const part of [testModule, ...testModule.children.allSuites()]) {
         for (const error of part.errors()) {
           results.failures.push(`${testModule.relativeModuleId}: ${error.message}`);

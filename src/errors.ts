@@ -1,6 +1,6 @@
-// Operating errors: what went wrong outside the program (config, permission, kernel, peer process) and what to do
-// about it. Packet faults are counted, never thrown; programmer errors are assertions. Every `code` is listed in
-// docs/errors.md and never changes its meaning.
+// Operating errors: what went wrong outside the program (config, permission, kernel, peer process)
+// and what to do about it. Packet faults are counted, never thrown; programmer errors are
+// assertions. Every `code` is listed in docs/errors.md and never changes its meaning.
 
 /** Process exit status of a culvert command (interface contract). */
 export const ExitStatus = { done: 0, failed: 1, usage: 2, noDaemon: 3 } as const;
@@ -14,7 +14,9 @@ export interface CulvertErrorOptions {
   cause?: unknown;
 }
 
-/** An operating error with a stable machine-readable code and a cure for the person who reads it. */
+/**
+ * An operating error with a stable machine-readable code and a cure for the person who reads it.
+ */
 export class CulvertError extends Error {
   /** Stable, upper case, starts with `CULVERT_`: `CULVERT_PORT_IN_USE`. */
   readonly code: string;

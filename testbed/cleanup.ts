@@ -1,6 +1,7 @@
-// Undo stack: everything the testbed makes registers here how to remove it. Steps run in reverse order, each exactly
-// once, and a failing step does not stop the others. Steps are synchronous on purpose: they must also finish inside
-// a signal handler and an "exit" listener, where no promise is ever continued.
+// Undo stack: everything the testbed makes registers here how to remove it. Steps run in reverse
+// order, each exactly once, and a failing step does not stop the others. Steps are synchronous on
+// purpose: they must also finish inside a signal handler and an "exit" listener, where no promise
+// is ever continued.
 
 import { TestbedError } from "./error.js";
 

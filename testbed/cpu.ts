@@ -1,5 +1,6 @@
-// CPU time and memory from /proc (proc(5)): of single processes and of the whole machine. The kernel's tunnel devices
-// work in softirq context, charged to whoever was running, so variants are compared by the whole machine.
+// CPU time and memory from /proc (proc(5)): of single processes and of the whole machine. The
+// kernel's tunnel devices work in softirq context, charged to whoever was running, so variants are
+// compared by the whole machine.
 
 import { readFileSync } from "node:fs";
 
@@ -8,12 +9,16 @@ const ticks_per_s = 100;
 
 /** CPU seconds (user + system, all threads) that a line of /proc/PID/stat shows. */
 export function parseProcessCpu(stat: string): number {
-  // The command name may hold spaces and parentheses; fields are counted from after its closing one.
+  // The command name may hold spaces and parentheses; fields are counted from after its closing
+  // one.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / ticks_per_s;
 }
 
-/** CPU seconds in which any CPU was busy (idle, iowait and steal left out), from the text of /proc/stat. */
+/**
+ * CPU seconds in which any CPU was busy (idle, iowait and steal left out), from the text of
+ * /proc/stat.
+ */
 export function parseMachineCpu(stat: string): number {
   const [user, nice, system, , , irq, softirq] = stat
     .slice(0, stat.indexOf("\n"))

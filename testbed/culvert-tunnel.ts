@@ -1,5 +1,5 @@
-// The two hosts joined by one `culvert run` each: configs in the words of the interface contract, and the variants
-// made of them.
+// The two hosts joined by one `culvert run` each: configs in the words of the interface contract,
+// and the variants made of them.
 
 import type { Cleanup } from "./cleanup.js";
 import { Daemon } from "./daemon.js";

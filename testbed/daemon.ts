@@ -1,5 +1,6 @@
-// One `culvert run` inside a namespace: writes its config, starts it, waits until its control socket answers, talks to
-// it by the CLI, stops it by SIGTERM. Knows the interface contract only, nothing of the sources.
+// One `culvert run` inside a namespace: writes its config, starts it, waits until its control
+// socket answers, talks to it by the CLI, stops it by SIGTERM. Knows the interface contract only,
+// nothing of the sources.
 
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -65,7 +66,10 @@ export class Daemon {
     this.ready_ms = ready_ms;
   }
 
-  /** Starts a daemon and waits until it is ready. Throws TestbedError with its output when it does not get there. */
+  /**
+   * Starts a daemon and waits until it is ready. Throws TestbedError with its output when it does
+   * not get there.
+   */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { namespace, cleanup } = options;
     const folder = temporaryFolder(cleanup, "daemon");

@@ -1,6 +1,6 @@
-// `npm run demo`: two hosts, a pod behind each, and the traffic of pod to pod over every kind of tunnel in turn. Prints
-// what it does while it does it and one table at the end. Leaves nothing behind, also when interrupted. A program, not
-// a module: it runs when loaded.
+// `npm run demo`: two hosts, a pod behind each, and the traffic of pod to pod over every kind of
+// tunnel in turn. Prints what it does while it does it and one table at the end. Leaves nothing
+// behind, also when interrupted. A program, not a module: it runs when loaded.
 
 import { closeSync, openSync } from "node:fs";
 import { Cleanup } from "./cleanup.js";

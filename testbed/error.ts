@@ -1,5 +1,6 @@
-// Errors of the testbed: a missing tool or privilege, a command that failed, a name already taken. The message says
-// what failed, the hint what to do about it. Has no knowledge of the daemon's own error codes.
+// Errors of the testbed: a missing tool or privilege, a command that failed, a name already taken.
+// The message says what failed, the hint what to do about it. Has no knowledge of the daemon's own
+// error codes.
 
 /** Something outside the testbed is wrong; `hint` names the cure in one sentence. */
 export class TestbedError extends Error {

@@ -1,8 +1,9 @@
-// iperf3 between two namespaces: a one-off server, a client of bounded duration, the result as numbers. What was
-// received counts, never what was sent.
+// iperf3 between two namespaces: a one-off server, a client of bounded duration, the result as
+// numbers. What was received counts, never what was sent.
 //
-// Limits of iperf3 3.12 to know when reading the numbers: one process is one thread, one system call per UDP datagram
-// (about 250,000 64-byte datagrams/s over loopback here), so a packet rate near that is iperf3's own.
+// Limits of iperf3 3.12 to know when reading the numbers: one process is one thread, one system
+// call per UDP datagram (about 250,000 64-byte datagrams/s over loopback here), so a packet rate
+// near that is iperf3's own.
 
 import { readFileSync } from "node:fs";
 import { TestbedError } from "./error.js";
@@ -68,7 +69,10 @@ function sums(output: string): { sent: Sum; received: Sum } {
   return { sent, received };
 }
 
-/** Reads the client's JSON of a TCP test. Throws TestbedError with iperf3's own message when it failed. */
+/**
+ * Reads the client's JSON of a TCP test. Throws TestbedError with iperf3's own message when it
+ * failed.
+ */
 export function parseTcp(output: string): TcpResult {
   const { sent, received } = sums(output);
   return {
@@ -81,7 +85,8 @@ export function parseTcp(output: string): TcpResult {
 /** Reads the client's JSON of a UDP test with datagrams of `payload_bytes`. */
 export function parseUdp(output: string, payload_bytes: number): UdpResult {
   const { sent, received } = sums(output);
-  // The receiver's byte count is exact; its `lost_packets` misses what was lost after the last datagram it saw.
+  // The receiver's byte count is exact; its `lost_packets` misses what was lost after the last
+  // datagram it saw.
   const delivered = received.bytes / payload_bytes;
   const sentPackets = sent.bytes / payload_bytes;
   return {
@@ -92,7 +97,10 @@ export function parseUdp(output: string, payload_bytes: number): UdpResult {
   };
 }
 
-/** True when the network namespace of `pid` has a TCP listener on `port` (proc_net_tcp: state 0A is LISTEN). */
+/**
+ * True when the network namespace of `pid` has a TCP listener on `port` (proc_net_tcp: state 0A is
+ * LISTEN).
+ */
 function isListening(pid: number, port: number): boolean {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   return ["tcp", "tcp6"].some((table) => {
@@ -141,7 +149,10 @@ export async function iperfTcp(options: IperfOptions & { streams?: number }): Pr
   return parseTcp(await runClient(options, ["-P", String(options.streams ?? 1)]));
 }
 
-/** UDP datagrams of `payload_bytes` at `bitrate` (iperf3 notation, "0" is as fast as the sender can). */
+/**
+ * UDP datagrams of `payload_bytes` at `bitrate` (iperf3 notation, "0" is as fast as the sender
+ * can).
+ */
 export async function iperfUdp(
   options: IperfOptions & { payload_bytes: number; bitrate?: string },
 ): Promise<UdpResult> {

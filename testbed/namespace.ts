@@ -1,6 +1,7 @@
-// Network namespaces and the veth pairs between them, made by ip(8). Names begin with "cv<pid in base 36>-", so that
-// runs side by side do not meet and what a killed run left behind can be told from what is in use. Devices are
-// created inside the namespaces: the machine's own network is never touched.
+// Network namespaces and the veth pairs between them, made by ip(8). Names begin with "cv<pid in
+// base 36>-", so that runs side by side do not meet and what a killed run left behind can be told
+// from what is in use. Devices are created inside the namespaces: the machine's own network is
+// never touched.
 
 import { readdirSync } from "node:fs";
 import type { Cleanup } from "./cleanup.js";
@@ -29,7 +30,10 @@ export class Namespace {
     this.#cleanup = cleanup;
   }
 
-  /** Makes a namespace `cv<pid36>-<label>` with `lo` up. Throws TestbedError when not root or the name is taken. */
+  /**
+   * Makes a namespace `cv<pid36>-<label>` with `lo` up. Throws TestbedError when not root or the
+   * name is taken.
+   */
   static create(cleanup: Cleanup, label: string): Namespace {
     if (process.getuid?.() !== 0) {
       throw new TestbedError("network namespaces need root", "run the same command with sudo");
@@ -64,7 +68,9 @@ export class Namespace {
     return runSync(["ip", "netns", "exec", this.name, ...argv]);
   }
 
-  /** Starts a long-running command inside; its pid is that of the command itself, as `ip` execs it. */
+  /**
+   * Starts a long-running command inside; its pid is that of the command itself, as `ip` execs it.
+   */
   spawn(argv: readonly string[]): Child {
     return new Child(this.#cleanup, ["ip", "netns", "exec", this.name, ...argv]);
   }
@@ -73,7 +79,10 @@ export class Namespace {
     this.run("sysctl", "-qw", `${key}=${value}`);
   }
 
-  /** Turns offloads of a device on or off: `{ tx: false, gro: true }` is `ethtool -K DEV tx off gro on`. */
+  /**
+   * Turns offloads of a device on or off: `{ tx: false, gro: true }` is `ethtool -K DEV tx off gro
+   * on`.
+   */
   setOffloads(device: string, settings: Readonly<Record<string, boolean>>): void {
     const words = Object.entries(settings).flatMap(([feature, on]) => [feature, on ? "on" : "off"]);
     if (words.length > 0) this.run("ethtool", "-K", device, ...words);
@@ -87,7 +96,8 @@ export class Namespace {
 }
 
 function removeNamespace(name: string): void {
-  // A process that still runs inside would keep the namespace and its devices alive after its name is gone.
+  // A process that still runs inside would keep the namespace and its devices alive after its name
+  // is gone.
   const pids = runSync(["ip", "netns", "pids", name]).split("\n").filter(Boolean).map(Number);
   for (const pid of pids) endProcessSync(pid);
   runSync(["ip", "netns", "del", name]);
@@ -109,7 +119,10 @@ export function addVeth(a: VethEnd, b: VethEnd, mtu_bytes = 1500): void {
   for (const end of [a, b]) end.namespace.ip("link", "set", end.device, "up");
 }
 
-/** Namespaces of testbed runs whose process no longer exists (it was killed before it could clean up). */
+/**
+ * Namespaces of testbed runs whose process no longer exists (it was killed before it could clean
+ * up).
+ */
 export function staleNamespaces(): string[] {
   let names: string[];
   try {

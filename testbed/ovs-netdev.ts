@@ -1,9 +1,11 @@
-// Open vSwitch with its userspace ("netdev") datapath as a VXLAN tunnel: the peer that handles one packet per system
-// call, for bench. Both hosts run an ovsdb-server and ovs-vswitchd of their own, with database, sockets and pid files
-// in a temporary folder; an Open vSwitch that the machine itself runs is not touched.
+// Open vSwitch with its userspace ("netdev") datapath as a VXLAN tunnel: the peer that handles one
+// packet per system call, for bench. Both hosts run an ovsdb-server and ovs-vswitchd of their own,
+// with database, sockets and pid files in a temporary folder; an Open vSwitch that the machine
+// itself runs is not touched.
 //
-// The netdev datapath sends tunnel packets only through a bridge of its own, so the underlay device becomes a port of
-// `br-phy`, which takes over its address (docs.openvswitch.org, "Userspace tunneling").
+// The netdev datapath sends tunnel packets only through a bridge of its own, so the underlay device
+// becomes a port of `br-phy`, which takes over its address (docs.openvswitch.org, "Userspace
+// tunneling").
 
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";

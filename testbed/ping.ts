@@ -1,4 +1,5 @@
-// ping(8) with its replies turned into numbers. Root may ping at any interval, so the default is a short burst.
+// ping(8) with its replies turned into numbers. Root may ping at any interval, so the default is a
+// short burst.
 
 import { TestbedError } from "./error.js";
 import type { Namespace } from "./namespace.js";
@@ -28,7 +29,9 @@ export interface PingResult {
   mdev_us: number;
 }
 
-/** Reads the output of `ping -n`. Throws TestbedError when it has no summary (ping itself failed). */
+/**
+ * Reads the output of `ping -n`. Throws TestbedError when it has no summary (ping itself failed).
+ */
 export function parsePing(output: string): PingResult {
   const summary = /(\d+) packets transmitted, (\d+) received/.exec(output);
   if (summary === null) throw new TestbedError(`ping gave no summary:\n${output.trim()}`);
@@ -63,7 +66,10 @@ export async function ping(options: PingOptions): Promise<PingResult> {
   return parsePing(stdout + stderr);
 }
 
-/** One request at a time until one is answered, at most `attempts` (a fresh tunnel resolves addresses first). */
+/**
+ * One request at a time until one is answered, at most `attempts` (a fresh tunnel resolves
+ * addresses first).
+ */
 export async function pingUntilAnswered(
   from: Namespace,
   to: string,

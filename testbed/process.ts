@@ -1,6 +1,7 @@
-// Child processes of the testbed: short commands that must succeed, and long-running ones (daemons, iperf3 servers)
-// that are stopped by their pid. Every child has a process group of its own, so that Ctrl-C on the terminal reaches
-// only us and things end in order, and gets SIGTERM from the kernel when we die without a chance to clean up.
+// Child processes of the testbed: short commands that must succeed, and long-running ones (daemons,
+// iperf3 servers) that are stopped by their pid. Every child has a process group of its own, so
+// that Ctrl-C on the terminal reaches only us and things end in order, and gets SIGTERM from the
+// kernel when we die without a chance to clean up.
 
 import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -24,7 +25,8 @@ export interface ExitResult {
 
 /**
  * Runs a short command to its end and returns its standard output.
- * Throws TestbedError with the command line and what it said when it fails or takes longer than 15 s.
+ * Throws TestbedError with the command line and what it said when it fails or takes longer than 15
+ * s.
  */
 export function runSync(argv: readonly string[], input = ""): string {
   const [command, ...args] = argv;
@@ -76,7 +78,10 @@ function signalPid(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** SIGTERM, up to 3 s of patience, SIGKILL; returns when the process is gone. A negative target is a group. */
+/**
+ * SIGTERM, up to 3 s of patience, SIGKILL; returns when the process is gone. A negative target is a
+ * group.
+ */
 export function endProcessSync(pid: number, target = pid): void {
   if (!isRunning(pid)) return;
   signalPid(target, "SIGTERM");
@@ -172,7 +177,10 @@ export class Child {
     return result;
   }
 
-  /** Waits for the natural end, at most `timeout_ms`; then kills the process and throws TestbedError. */
+  /**
+   * Waits for the natural end, at most `timeout_ms`; then kills the process and throws
+   * TestbedError.
+   */
   async wait(timeout_ms: number): Promise<ExitResult> {
     let timedOut = false;
     const timer = setTimeout(() => {

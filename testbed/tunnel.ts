@@ -1,4 +1,5 @@
-// What every way from pod to pod offers to demo, bench and tests, and the numbers all of them share.
+// What every way from pod to pod offers to demo, bench and tests, and the numbers all of them
+// share.
 
 import { describeError, TestbedError } from "./error.js";
 import type { HostSide, TwoHosts } from "./two-hosts.js";
@@ -27,7 +28,10 @@ export function bothWays(hosts: TwoHosts): readonly [HostSide, HostSide][] {
   ];
 }
 
-/** Runs `body` while the tunnel is up; takes it down in any case. An error names what failed first, then the rest. */
+/**
+ * Runs `body` while the tunnel is up; takes it down in any case. An error names what failed first,
+ * then the rest.
+ */
 export async function withTunnel<T>(tunnel: Tunnel, body: () => Promise<T>): Promise<T> {
   let result: T;
   try {

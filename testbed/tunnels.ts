@@ -1,5 +1,6 @@
-// The ways from pod to pod that demo and bench compare: plain routes over the underlay, the kernel's vxlan and ipip
-// devices, culvert's. One is up at a time; each leaves the hosts as it found them.
+// The ways from pod to pod that demo and bench compare: plain routes over the underlay, the
+// kernel's vxlan and ipip devices, culvert's. One is up at a time; each leaves the hosts as it
+// found them.
 
 import type { Cleanup } from "./cleanup.js";
 import { CulvertTunnel, culvertIpipConfig, culvertVxlanConfig } from "./culvert-tunnel.js";

@@ -1,11 +1,13 @@
-// The topology of demo, bench and tests: two hosts joined by a veth (the underlay), and behind each host a pod on a
-// veth with proxy ARP, as a Kubernetes node without a CNI plugin has it. Knows nothing of tunnels.
+// The topology of demo, bench and tests: two hosts joined by a veth (the underlay), and behind each
+// host a pod on a veth with proxy ARP, as a Kubernetes node without a CNI plugin has it. Knows
+// nothing of tunnels.
 //
-//   pod 192.168.10.10 -- pod0 [left host] eth0 10.57.4.20 ==== 10.57.4.21 eth0 [right host] pod0 -- pod 192.168.11.10
+//   pod 192.168.10.10 -- pod0 [left host] eth0 10.57.4.20 ==== 10.57.4.21 eth0 [right host] pod0 --
+//   pod 192.168.11.10
 //
-// A pod has one route: everything via 169.254.1.1, an address that nobody has. The host answers the ARP request for
-// it (proxy ARP), which the kernel does only when it has a route for that address through another device: hence the
-// default route of the hosts, whose gateway does not exist.
+// A pod has one route: everything via 169.254.1.1, an address that nobody has. The host answers the
+// ARP request for it (proxy ARP), which the kernel does only when it has a route for that address
+// through another device: hence the default route of the hosts, whose gateway does not exist.
 
 import type { Cleanup } from "./cleanup.js";
 import { addVeth, Namespace } from "./namespace.js";
@@ -21,7 +23,10 @@ const underlayGateway = "10.57.4.1";
 export const offloadModes = {
   /** What a veth has: superpackets and unfinished checksums cross the underlay. */
   default: {},
-  /** Closer to a plain NIC: only finished packets of at most the MTU on the wire, coalesced at the receiver. */
+  /**
+   * Closer to a plain NIC: only finished packets of at most the MTU on the wire, coalesced at the
+   * receiver.
+   */
   nic: { tx: false, tso: false, gso: false, gro: true },
   off: { tx: false, tso: false, gso: false, gro: false },
 } as const satisfies Record<string, Record<string, boolean>>;
@@ -35,7 +40,9 @@ export interface TwoHostsOptions {
   offloads?: OffloadMode;
 }
 
-/** Addresses of one side. The pod network of a side is what the tunnel has to carry to the other. */
+/**
+ * Addresses of one side. The pod network of a side is what the tunnel has to carry to the other.
+ */
 export interface HostAddresses {
   underlayIp: string;
   podIp: string;
@@ -85,7 +92,10 @@ export function createTwoHosts(cleanup: Cleanup, options: TwoHostsOptions = {}):
   return { left, right };
 }
 
-/** Gives the underlay address (and the default route) to `device`, taking it from the device that has it. */
+/**
+ * Gives the underlay address (and the default route) to `device`, taking it from the device that
+ * has it.
+ */
 export function moveUnderlayAddress({ host, underlayIp }: HostSide, device: string): void {
   const current = host.ip("-o", "addr", "show", "to", underlayIp).split(/\s+/)[1];
   if (current !== undefined && current !== "") {
@@ -108,7 +118,8 @@ function createSide(cleanup: Cleanup, number: string, addresses: HostAddresses):
 function connectPod({ host, pod, podIp }: HostSide): void {
   addVeth({ namespace: host, device: podDevice }, { namespace: pod, device: "eth0" });
   host.sysctl(`net.ipv4.conf.${podDevice}.proxy_arp`, 1);
-  // The kernel delays proxied ARP answers by up to 0.8 s unless told otherwise (arp(7), proxy_delay).
+  // The kernel delays proxied ARP answers by up to 0.8 s unless told otherwise (arp(7),
+  // proxy_delay).
   host.sysctl(`net.ipv4.neigh.${podDevice}.proxy_delay`, 0);
   host.ip("route", "add", `${podIp}/32`, "dev", podDevice);
   pod.ip("addr", "add", `${podIp}/32`, "dev", "eth0");

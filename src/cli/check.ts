@@ -1,5 +1,5 @@
-// `culvert check`: whether a configuration file is right, and what it means with every default filled in. Opens
-// nothing but that file.
+// `culvert check`: whether a configuration file is right, and what it means with every default
+// filled in. Opens nothing but that file.
 
 import { Command } from "commander";
 import { ExitStatus } from "../errors.js";

@@ -1,4 +1,5 @@
-// What the command files share: the options of every command that talks to a daemon, and how one is built.
+// What the command files share: the options of every command that talks to a daemon, and how one is
+// built.
 
 import { Command } from "commander";
 import { suggest } from "../config/suggest.js";
@@ -53,8 +54,8 @@ export function grammarOf(command: Command): Grammar | undefined {
 }
 
 /**
- * A command with operations in iproute2's manner (`culvert fdb show dev vxlan100`); without an operation it does the
- * first one, as `bridge fdb` does.
+ * A command with operations in iproute2's manner (`culvert fdb show dev vxlan100`); without an
+ * operation it does the first one, as `bridge fdb` does.
  */
 export function operationsCommand(
   name: string,

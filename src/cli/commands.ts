@@ -8,7 +8,9 @@ export interface CommandContext {
   readonly io: CliIo;
   /** Sets the exit status of a command that ends without an error; 0 unless called. */
   readonly finish: (status: ExitStatus) => void;
-  /** The program as `argv` would build it, with the command that `argv` names loaded; runs nothing. */
+  /**
+   * The program as `argv` would build it, with the command that `argv` names loaded; runs nothing.
+   */
   readonly program: (argv: readonly string[]) => Promise<Command>;
 }
 

@@ -1,5 +1,6 @@
-// What may stand next on a half-typed command line: read from the commander program and the grammars of its
-// operations. Knows no command by name, so that a new one is completed without a word here. Must not run a command.
+// What may stand next on a half-typed command line: read from the commander program and the
+// grammars of its operations. Knows no command by name, so that a new one is completed without a
+// word here. Must not run a command.
 
 import type { Command, Option } from "commander";
 import { DEFAULT_SOCKET_PATH } from "../control/paths.js";
@@ -38,8 +39,9 @@ interface Place {
 const PATH_VALUE = /<(path|file)>/;
 
 /**
- * Completes the last of `line`, the words after `culvert` up to the cursor (the last one may be empty). Candidates are
- * not filtered by what is typed of that word, apart from options: shells differ in how they match.
+ * Completes the last of `line`, the words after `culvert` up to the cursor (the last one may be
+ * empty). Candidates are not filtered by what is typed of that word, apart from options: shells
+ * differ in how they match.
  */
 export async function complete(
   line: readonly string[],

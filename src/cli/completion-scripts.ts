@@ -1,14 +1,14 @@
-// The scripts of `culvert completion`, one per shell. Each only carries words to `culvert completion candidates` and
-// its answer back: what can be completed stands in completion-candidates.ts. They must stay silent on failure and must
-// not evaluate what comes back.
+// The scripts of `culvert completion`, one per shell. Each only carries words to `culvert
+// completion candidates` and its answer back: what can be completed stands in
+// completion-candidates.ts. They must stay silent on failure and must not evaluate what comes back.
 
 /** The answer that stands for file names. No candidate starts with a colon. */
 export const FILES_LINE = ":files";
 
 /**
- * Bash takes `:` and `=` for the ends of words, which tears MAC and IPv6 addresses apart: the words are put together
- * again by looking at the line for the blanks between them. Only the part after the last `=` is replaced, so files
- * are completed without `--socket=` in front.
+ * Bash takes `:` and `=` for the ends of words, which tears MAC and IPv6 addresses apart: the words
+ * are put together again by looking at the line for the blanks between them. Only the part after
+ * the last `=` is replaced, so files are completed without `--socket=` in front.
  */
 const BASH = `# bash completion for culvert
 _culvert() {

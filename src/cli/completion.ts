@@ -1,6 +1,7 @@
-// `culvert completion`: prints the script that makes a shell complete culvert's words. The scripts ask culvert itself
-// (the hidden operation `candidates`) at every Tab, so they know no command by name and never go out of date. What
-// they ask must stay silent when it fails: nobody who presses Tab wants an error.
+// `culvert completion`: prints the script that makes a shell complete culvert's words. The scripts
+// ask culvert itself (the hidden operation `candidates`) at every Tab, so they know no command by
+// name and never go out of date. What they ask must stay silent when it fails: nobody who presses
+// Tab wants an error.
 
 import { Argument, Command } from "commander";
 import { createControlClient } from "../control/client.js";
@@ -41,7 +42,10 @@ export function completionCommand(
     .addCommand(candidatesCommand(io, program), { hidden: true });
 }
 
-/** `culvert completion candidates -- WORD...`: what may stand in place of the last word. Ends with status 0, always. */
+/**
+ * `culvert completion candidates -- WORD...`: what may stand in place of the last word. Ends with
+ * status 0, always.
+ */
 function candidatesCommand(
   io: CliIo,
   program: (argv: readonly string[]) => Promise<Command>,
@@ -57,7 +61,10 @@ function candidatesCommand(
     });
 }
 
-/** One line per candidate, a tab between word and meaning; or the line that says that file names go here. */
+/**
+ * One line per candidate, a tab between word and meaning; or the line that says that file names go
+ * here.
+ */
 function formatCompletion(completion: Completion): string {
   if (completion === "files") return `${FILES_LINE}\n`;
   return completion.map(({ word, meaning }) => `${word}\t${meaning}\n`).join("");
@@ -66,7 +73,8 @@ function formatCompletion(completion: Completion): string {
 async function deviceCandidates(socketPath: string): Promise<Candidate[]> {
   const client = createControlClient({ socketPath, timeout_ms: DAEMON_TIMEOUT_MS });
   const { tunnels } = await client.status();
-  // Bash puts a candidate on the command line as it is: names that mean more than themselves there are left out.
+  // Bash puts a candidate on the command line as it is: names that mean more than themselves there
+  // are left out.
   return tunnels
     .filter(({ name }) => /^[\w.@+-]+$/.test(name))
     .map((tunnel) => ({ word: tunnel.name, meaning: deviceMeaning(tunnel) }));

@@ -1,5 +1,5 @@
-// `culvert counters`: packets and bytes per tunnel and per peer, drops per reason; with --watch once a second with
-// rates until Ctrl-C.
+// `culvert counters`: packets and bytes per tunnel and per peer, drops per reason; with --watch
+// once a second with rates until Ctrl-C.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";

@@ -1,5 +1,5 @@
-// `culvert fdb`: the words of `bridge fdb`, bridge(8), on culvert's own table; output in bridge's line and JSON
-// formats, so that scripts written for one read the other.
+// `culvert fdb`: the words of `bridge fdb`, bridge(8), on culvert's own table; output in bridge's
+// line and JSON formats, so that scripts written for one read the other.
 
 import type { Command } from "commander";
 import type { FdbChange, FdbEntry } from "../control/target.js";

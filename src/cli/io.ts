@@ -1,5 +1,5 @@
-// What a command may touch of the process: its output streams, its environment, Ctrl-C. Commands take it as an
-// argument so that tests run them in the same process. Must not exit the process.
+// What a command may touch of the process: its output streams, its environment, Ctrl-C. Commands
+// take it as an argument so that tests run them in the same process. Must not exit the process.
 
 export interface CliIo {
   /** Writes text as it is; lines end in \n. */
@@ -8,7 +8,10 @@ export interface CliIo {
   /** Whether `out` is a terminal: decides between refreshing in place and appending. */
   readonly isTerminal: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** A signal that aborts at Ctrl-C. From the first call on Ctrl-C no longer ends the process by itself. */
+  /**
+   * A signal that aborts at Ctrl-C. From the first call on Ctrl-C no longer ends the process by
+   * itself.
+   */
   readonly interrupted: () => AbortSignal;
 }
 
@@ -18,10 +21,10 @@ export function writeJson(io: CliIo, value: unknown): void {
 }
 
 /**
- * `text` with control characters replaced: what came from another host or a file must not move the cursor or change
- * the colours of a terminal.
+ * `text` with control characters replaced: what came from another host or a file must not move the
+ * cursor or change the colours of a terminal.
  */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is the purpose
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are looked for.
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -1,6 +1,6 @@
 // Parser for iproute2's way of writing arguments: words in any order, some followed by a value
-// (`dev vxlan100 dst 10.57.4.21`), some alone (`permanent`), and one value that stands without its word
-// (`fdb add 02:00:00:00:00:0b ...`). No abbreviations. Knows nothing of any command.
+// (`dev vxlan100 dst 10.57.4.21`), some alone (`permanent`), and one value that stands without its
+// word (`fdb add 02:00:00:00:00:0b ...`). No abbreviations. Knows nothing of any command.
 
 import { isIP } from "node:net";
 import { suggest } from "../config/suggest.js";
@@ -83,8 +83,8 @@ export function describeValue(kind: ValueKind): { expected: string; choices: rea
 }
 
 /**
- * Parses `words` by `grammar`. Throws CULVERT_USAGE (exit status 2) for an unknown, doubled or missing word and for a
- * missing or wrong value; the message names the word.
+ * Parses `words` by `grammar`. Throws CULVERT_USAGE (exit status 2) for an unknown, doubled or
+ * missing word and for a missing or wrong value; the message names the word.
  */
 export function parseWords<const G extends Grammar>(
   words: readonly string[],

@@ -1,5 +1,5 @@
-// `culvert neigh`: the words of `ip neigh`, ip-neighbour(8), on the table that answers ARP and neighbour
-// solicitations; output in ip's line and JSON formats.
+// `culvert neigh`: the words of `ip neigh`, ip-neighbour(8), on the table that answers ARP and
+// neighbour solicitations; output in ip's line and JSON formats.
 
 import type { Command } from "commander";
 import type { NeighChange, NeighEntry } from "../control/target.js";

@@ -1,5 +1,5 @@
-// `culvert route`: what a routed tunnel sends where. Routes themselves are the kernel's (`ip route`); this shows
-// culvert's copy of them and the outer destination that follows.
+// `culvert route`: what a routed tunnel sends where. Routes themselves are the kernel's (`ip
+// route`); this shows culvert's copy of them and the outer destination that follows.
 
 import type { Command } from "commander";
 import type { RouteEntry } from "../control/target.js";

@@ -1,5 +1,5 @@
-// The whole command line as a function: argv in, exit status out. Prints errors; must not exit the process, so that
-// tests can call it.
+// The whole command line as a function: argv in, exit status out. Prints errors; must not exit the
+// process, so that tests can call it.
 
 import { Command, CommanderError } from "commander";
 import { suggest } from "../config/suggest.js";
@@ -18,7 +18,10 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon at that socket.`;
 
-/** Runs one command. `argv` is without node and script. Never throws; errors are printed to `io.err`. */
+/**
+ * Runs one command. `argv` is without node and script. Never throws; errors are printed to
+ * `io.err`.
+ */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitStatus> {
   let status: ExitStatus = ExitStatus.done;
   try {
@@ -76,7 +79,10 @@ function refuseCommand(typed: string | undefined): never {
   );
 }
 
-/** Keeps commander and its subcommands from exiting the process and from printing errors their own way. */
+/**
+ * Keeps commander and its subcommands from exiting the process and from printing errors their own
+ * way.
+ */
 function confine(command: Command, io: CliIo): void {
   command.exitOverride().configureOutput({
     writeOut: io.out,

@@ -1,4 +1,5 @@
-// `culvert run`: the daemon in the foreground. What it does lives in src/daemon; this only starts it.
+// `culvert run`: the daemon in the foreground. What it does lives in src/daemon; this only starts
+// it.
 
 import { Command } from "commander";
 import type { ExitStatus } from "../errors.js";

@@ -35,7 +35,9 @@ export function formatStatus(report: StatusReport): string {
   return head + formatOffloads(report) + tunnels.join("");
 }
 
-/** `offloads: tso4 uso` on one line, then one line for each feature that is off, with its reason. */
+/**
+ * `offloads: tso4 uso` on one line, then one line for each feature that is off, with its reason.
+ */
 function formatOffloads(report: StatusReport): string {
   const all = Object.entries(report.offloads);
   const on = all.filter(([, state]) => state.enabled).map(([name]) => name);
@@ -79,7 +81,10 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   );
 }
 
-/** `10.57.4.21`, `10.57.4.21:8472`, `[fd00::2]:8472 vni 7`: port and VNI only where the daemon reports them. */
+/**
+ * `10.57.4.21`, `10.57.4.21:8472`, `[fd00::2]:8472 vni 7`: port and VNI only where the daemon
+ * reports them.
+ */
 export function remoteName(remote: {
   address: string;
   port?: number | undefined;

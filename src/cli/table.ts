@@ -4,8 +4,8 @@
 export type Align = "left" | "right";
 
 /**
- * Lines of `rows` in columns two spaces apart, each line indented by `indent` spaces and without trailing blanks.
- * Every row has `align.length` cells.
+ * Lines of `rows` in columns two spaces apart, each line indented by `indent` spaces and without
+ * trailing blanks. Every row has `align.length` cells.
  */
 export function formatTable(
   rows: readonly (readonly string[])[],

@@ -1,5 +1,5 @@
-// Client of the control socket: the methods of ControlTarget, each as a promise. One connection per call, no state.
-// Must stay light (node:http only): every command that talks to a daemon loads it.
+// Client of the control socket: the methods of ControlTarget, each as a promise. One connection per
+// call, no state. Must stay light (node:http only): every command that talks to a daemon loads it.
 
 import { type IncomingMessage, request } from "node:http";
 import { CulvertError, ExitStatus } from "../errors.js";
@@ -24,9 +24,9 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
 /**
- * A client for the daemon at `socketPath`. Nothing is opened until a method is called. Methods throw the daemon's own
- * CulvertError, or CULVERT_NO_DAEMON (exit status 3), CULVERT_SOCKET_PERMISSION, CULVERT_CONTROL_TIMEOUT,
- * CULVERT_CONTROL_BROKEN.
+ * A client for the daemon at `socketPath`. Nothing is opened until a method is called. Methods
+ * throw the daemon's own CulvertError, or CULVERT_NO_DAEMON (exit status 3),
+ * CULVERT_SOCKET_PERMISSION, CULVERT_CONTROL_TIMEOUT, CULVERT_CONTROL_BROKEN.
  */
 export function createControlClient(options: ControlClientOptions): ControlClient {
   const call = <O extends Operation>(operation: O) =>

@@ -1,5 +1,5 @@
-// Where each method of ControlTarget lives under the control socket: the one list that server and client share.
-// Must not import zod: the client loads it in commands that have to start fast.
+// Where each method of ControlTarget lives under the control socket: the one list that server and
+// client share. Must not import zod: the client loads it in commands that have to start fast.
 
 import type { ControlTarget } from "./target.js";
 

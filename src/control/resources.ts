@@ -1,12 +1,16 @@
-// Request shapes of the control API as zod schemas: what may come in over the socket. Everything that reaches the
-// daemon has passed here. Loaded by the server only; the shapes of answers are plain types in target.ts.
+// Request shapes of the control API as zod schemas: what may come in over the socket. Everything
+// that reaches the daemon has passed here. Loaded by the server only; the shapes of answers are
+// plain types in target.ts.
 
 import { isIP } from "node:net";
 import { z } from "zod";
 import type { Operation } from "./paths.js";
 import type { ControlTarget } from "./target.js";
 
-/** IFNAMSIZ is 16 with the closing zero; "/" and white space are refused by the kernel (dev_valid_name). */
+/**
+ * IFNAMSIZ is 16 with the closing zero; "/" and white space are refused by the kernel
+ * (dev_valid_name).
+ */
 const deviceName = z
   .string()
   .regex(/^[^\s/]{1,15}$/, 'a device name: 1 to 15 characters, no "/" and no white space');
@@ -79,7 +83,10 @@ export const REQUEST_SCHEMAS: { readonly [O in Operation]: z.ZodType<Argument<O>
   routeGet: z.strictObject({ to: ipAddress, dev: deviceName.optional() }),
 };
 
-/** Every wrong field of a refused request on one line: `mac: a MAC address ...; vni: a VNI, 0 to 16777215`. */
+/**
+ * Every wrong field of a refused request on one line: `mac: a MAC address ...; vni: a VNI, 0 to
+ * 16777215`.
+ */
 export function describeIssues(error: z.ZodError): string {
   return error.issues
     .flatMap((issue) =>

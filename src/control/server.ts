@@ -1,9 +1,10 @@
 // HTTP and JSON over the control socket.
 //
-// Goals: a wrong, slow or hostile client can neither stop the daemon nor hold its memory; every refusal is a JSON
-// error that says what to do. Storage: none between requests; one request body (limited) per connection. Limits: the
-// table below. Who may talk to the daemon is decided by the socket's mode (0660) and its directory, nowhere else.
-// The target's methods return at once, so no request waits for another.
+// Goals: a wrong, slow or hostile client can neither stop the daemon nor hold its memory; every
+// refusal is a JSON error that says what to do. Storage: none between requests; one request body
+// (limited) per connection. Limits: the table below. Who may talk to the daemon is decided by the
+// socket's mode (0660) and its directory, nowhere else. The target's methods return at once, so no
+// request waits for another.
 
 import { chmodSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -63,8 +64,8 @@ export interface ControlServer {
 }
 
 /**
- * Listens at `socketPath` and answers with what `target` says. Throws CULVERT_SOCKET_IN_USE, CULVERT_SOCKET_PATH,
- * CULVERT_SOCKET_PERMISSION.
+ * Listens at `socketPath` and answers with what `target` says. Throws CULVERT_SOCKET_IN_USE,
+ * CULVERT_SOCKET_PATH, CULVERT_SOCKET_PERMISSION.
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const limits = { ...CONTROL_LIMITS, ...options.limits };
@@ -204,7 +205,9 @@ function queryArgument(query: URLSearchParams): Record<string, string> {
   return argument;
 }
 
-/** The body as text. Stops collecting at the limit: what one client sends cannot grow the daemon. */
+/**
+ * The body as text. Stops collecting at the limit: what one client sends cannot grow the daemon.
+ */
 async function readBody(incoming: IncomingMessage, limit_bytes: number): Promise<string> {
   const tooLarge = () =>
     new RequestError(
@@ -279,13 +282,19 @@ function sendError(log: ControlLog, response: ServerResponse, error: unknown): v
   send(response, httpStatus(error), errorBody(error));
 }
 
-/** 400 for what the caller wrote wrong (exit status 2 at the client), 409 for what the daemon's state refuses. */
+/**
+ * 400 for what the caller wrote wrong (exit status 2 at the client), 409 for what the daemon's
+ * state refuses.
+ */
 function httpStatus(error: CulvertError): number {
   if (error instanceof RequestError) return error.status;
   return error.exit === ExitStatus.usage ? 400 : 409;
 }
 
-/** Bytes that are not HTTP, headers too large, a client too slow: node's parser gives up before there is a request. */
+/**
+ * Bytes that are not HTTP, headers too large, a client too slow: node's parser gives up before
+ * there is a request.
+ */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();

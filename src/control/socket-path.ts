@@ -1,12 +1,16 @@
-// Takes the path of the control socket for this daemon: makes its directory, removes what a dead daemon left behind,
-// refuses a live one. Must never remove anything that is not a socket nobody answers on.
+// Takes the path of the control socket for this daemon: makes its directory, removes what a dead
+// daemon left behind, refuses a live one. Must never remove anything that is not a socket nobody
+// answers on.
 
 import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { CulvertError } from "../errors.js";
 
-/** sun_path has 108 bytes with the closing zero, unix(7); longer paths would be cut short without an error. */
+/**
+ * sun_path has 108 bytes with the closing zero, unix(7); longer paths would be cut short without an
+ * error.
+ */
 const MAX_SOCKET_PATH_BYTES = 107;
 /** A living daemon accepts at once; one that does not answer in this time still owns the path. */
 const PROBE_TIMEOUT_MS = 1000;
@@ -65,7 +69,10 @@ export function asSocketError(socketPath: string, error: unknown): CulvertError 
   );
 }
 
-/** Whether somebody listens. Only ECONNREFUSED proves that nobody does: a full backlog or silence is a live daemon. */
+/**
+ * Whether somebody listens. Only ECONNREFUSED proves that nobody does: a full backlog or silence is
+ * a live daemon.
+ */
 function answers(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);

@@ -1,6 +1,7 @@
-// What the daemon offers to the control socket: the interface that the server calls and the client mirrors, and the
-// shapes that cross the socket. Types only, so that a command loads nothing to know them. Field names are the JSON
-// names; units stand last. Addresses are text here ("10.57.4.21", "02:00:00:00:00:0b"), never on the data path.
+// What the daemon offers to the control socket: the interface that the server calls and the client
+// mirrors, and the shapes that cross the socket. Types only, so that a command loads nothing to
+// know them. Field names are the JSON names; units stand last. Addresses are text here
+// ("10.57.4.21", "02:00:00:00:00:0b"), never on the data path.
 
 /** Packets and bytes of one direction since the daemon started; bytes are inner (overlay) bytes. */
 export interface Traffic {
@@ -11,7 +12,10 @@ export interface Traffic {
 /** One offload or kernel feature: whether it is in force and, when it is not, why. */
 export interface OffloadState {
   enabled: boolean;
-  /** "turned off in the config", "EINVAL from the self-test" ...; absent when there is nothing to say. */
+  /**
+   * "turned off in the config", "EINVAL from the self-test" ...; absent when there is nothing to
+   * say.
+   */
   reason?: string | undefined;
 }
 
@@ -55,7 +59,10 @@ export interface StatusReport {
   tunnels: TunnelStatus[];
 }
 
-/** One drop reason with its one-sentence meaning; reasons that never happened are listed with count 0. */
+/**
+ * One drop reason with its one-sentence meaning; reasons that never happened are listed with count
+ * 0.
+ */
 export interface DropCount {
   direction: "egress" | "ingress";
   reason: string;
@@ -63,7 +70,10 @@ export interface DropCount {
   count: number;
 }
 
-/** Something worth a count that dropped nothing: a MAC learned, an ARP reply, an entry that found no room. */
+/**
+ * Something worth a count that dropped nothing: a MAC learned, an ARP reply, an entry that found no
+ * room.
+ */
 export interface EventCount {
   event: string;
   meaning: string;
@@ -200,9 +210,10 @@ export interface FlushResult {
 }
 
 /**
- * Implemented by the daemon. Every method returns at once (tables are in memory) and throws CulvertError for what
- * it refuses: an unknown device, an entry that exists, a full table. The arguments have passed validation: MACs are
- * lower case, addresses parse, numbers are in range; whether they make sense together is for the target to say.
+ * Implemented by the daemon. Every method returns at once (tables are in memory) and throws
+ * CulvertError for what it refuses: an unknown device, an entry that exists, a full table. The
+ * arguments have passed validation: MACs are lower case, addresses parse, numbers are in range;
+ * whether they make sense together is for the target to say.
  */
 export interface ControlTarget {
   status(): StatusReport;

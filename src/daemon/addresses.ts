@@ -1,5 +1,5 @@
-// Text of the config and the control socket <-> the words that tables hold. The text has been validated before; what
-// does not parse here is a programmer's error.
+// Text of the config and the control socket <-> the words that tables hold. The text has been
+// validated before; what does not parse here is a programmer's error.
 
 import assert from "node:assert/strict";
 import type { AllowConfig } from "../config/effective.js";

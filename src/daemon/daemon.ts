@@ -1,10 +1,12 @@
-// The daemon's life: open everything, start the workers, answer the control socket, age the tables, stop and leave
-// nothing behind.
+// The daemon's life: open everything, start the workers, answer the control socket, age the tables,
+// stop and leave nothing behind.
 //
-//   config -> netlink -> sockets and devices -> tables -> links up -> workers -> control socket -> ready
+//   config -> netlink -> sockets and devices -> tables -> links up -> workers -> control socket ->
+//   ready
 //
-// Links come up before the workers run: what arrives in between waits in queues, and a device that is down would refuse
-// it. Whatever was opened is closed on a failure, and with the last descriptor of a device the kernel removes the device, its addresses and its routes.
+// Links come up before the workers run: what arrives in between waits in queues, and a device that
+// is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
+// of a device the kernel removes the device, its addresses and its routes.
 
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
@@ -30,7 +32,9 @@ import { overhead_bytes, type TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const AGEING_INTERVAL_MS = 1000;
-/** How long a source that nobody configured is remembered where the tunnel has no ageing of its own. */
+/**
+ * How long a source that nobody configured is remembered where the tunnel has no ageing of its own.
+ */
 const STRANGER_AGEING_S = 300;
 const METRICS_OFF = "off";
 
@@ -69,7 +73,9 @@ export class Daemon {
     return daemon;
   }
 
-  /** Stops forwarding, closes everything; devices, addresses and routes are gone when this resolves. */
+  /**
+   * Stops forwarding, closes everything; devices, addresses and routes are gone when this resolves.
+   */
   async stop(): Promise<void> {
     clearInterval(this.#ageing);
     await this.#control?.close();
@@ -125,7 +131,9 @@ export class Daemon {
   }
 }
 
-/** An MTU that the underlay cannot carry is allowed, as with `ip link set mtu`, and seldom meant. */
+/**
+ * An MTU that the underlay cannot carry is allowed, as with `ip link set mtu`, and seldom meant.
+ */
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   for (const { config, device, local, underlayMtu_bytes } of tunnels) {
     const fits_bytes = underlayMtu_bytes - overhead_bytes(config, isIpv4(local) ? 4 : 6);
@@ -138,7 +146,9 @@ function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   }
 }
 
-/** Removes what was not heard of for too long: first MACs, then the remotes they were learned from. */
+/**
+ * Removes what was not heard of for too long: first MACs, then the remotes they were learned from.
+ */
 function ageTables(tunnels: readonly TunnelRuntime[], peers: Peers): void {
   const now_s = monotonicSeconds();
   for (const tunnel of tunnels) {

@@ -1,5 +1,6 @@
-// The descriptors that the daemon has open, closed together at the end. Closing the last queue of a device removes the
-// device with its addresses and routes, so this is also what undoes everything that a tunnel made.
+// The descriptors that the daemon has open, closed together at the end. Closing the last queue of a
+// device removes the device with its addresses and routes, so this is also what undoes everything
+// that a tunnel made.
 
 import { native } from "#native";
 

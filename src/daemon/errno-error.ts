@@ -1,5 +1,5 @@
-// A failed native call -> CulvertError: what was being done, the kernel's word for it, and the cure. For opening devices
-// and sockets; rtnetlink has its own table (src/netlink/errors.ts).
+// A failed native call -> CulvertError: what was being done, the kernel's word for it, and the
+// cure. For opening devices and sockets; rtnetlink has its own table (src/netlink/errors.ts).
 
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";

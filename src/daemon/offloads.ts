@@ -1,5 +1,5 @@
-// Which kernel features are in force: probed at start, each can be turned off in the config (`offloads`). A feature
-// that is missing costs speed, never correctness.
+// Which kernel features are in force: probed at start, each can be turned off in the config
+// (`offloads`). A feature that is missing costs speed, never correctness.
 
 import {
   native,
@@ -20,7 +20,10 @@ const TURNED_OFF = "turned off in the config";
 const UDP_SEGMENT = 0;
 const UDP_GRO = 1;
 
-/** The offloads of the daemon: what sockets and devices are opened with, and what `culvert status` shows. */
+/**
+ * The offloads of the daemon: what sockets and devices are opened with, and what `culvert status`
+ * shows.
+ */
 export class Offloads {
   readonly #config: OffloadsConfig;
   /** Why a feature is not in force, by its name. */

@@ -1,5 +1,5 @@
-// Makes the device of a tunnel: queues, offloads, MAC, MTU. Addresses, routes and "up" come later (set-up-link.ts), when
-// everything that can fail for a reason of its own has been opened.
+// Makes the device of a tunnel: queues, offloads, MAC, MTU. Addresses, routes and "up" come later
+// (set-up-link.ts), when everything that can fail for a reason of its own has been opened.
 
 import { readFileSync } from "node:fs";
 import { DEVICE_TAP, DEVICE_TUN, native } from "#native";
@@ -23,7 +23,10 @@ export interface OpenDeviceParts {
   readonly workers: number;
 }
 
-/** Opens the queues of a tunnel's device, one per worker, and sets its MTU and (TAP) MAC; it stays down. */
+/**
+ * Opens the queues of a tunnel's device, one per worker, and sets its MTU and (TAP) MAC; it stays
+ * down.
+ */
 export function openDevice(
   config: TunnelConfig,
   mtu_bytes: number,
@@ -48,7 +51,8 @@ export function openDevice(
       hint: "something else removes or renames devices here; see `ip monitor link` and udev's rules",
     });
   }
-  // A TUN carries IPv4 only: without a link-local address the host sends no router solicitations into it.
+  // A TUN carries IPv4 only: without a link-local address the host sends no router solicitations
+  // into it.
   const settings = mac === undefined ? { addressGeneration: "none" as const } : { mac };
   setLink(parts.rtnl, link.index, { mtu_bytes, ...settings });
   return { name: config.name, ifindex: link.index, fds, kind, offloads, mtu_bytes };
@@ -60,7 +64,9 @@ export function tunnelMac(name: string, vni: number, mac: string, local: string)
   return stableMac({ machineId: machineId(), name, vni, local });
 }
 
-/** Hosts without a machine-id (minimal containers) are told apart by their underlay address alone. */
+/**
+ * Hosts without a machine-id (minimal containers) are told apart by their underlay address alone.
+ */
 function machineId(): string {
   try {
     return readFileSync(MACHINE_ID, "utf8");

@@ -1,5 +1,6 @@
-// Opens one tunnel: where it runs over the underlay, its sockets, its device, its tables filled from the config. Throws
-// a typed error at the first thing that cannot be had; the caller closes what was opened until then.
+// Opens one tunnel: where it runs over the underlay, its sockets, its device, its tables filled
+// from the config. Throws a typed error at the first thing that cannot be had; the caller closes
+// what was opened until then.
 
 import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
@@ -121,7 +122,10 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
   return runtime;
 }
 
-/** Two tunnels may share address and port, but not a VNI on them; only now is every local address known. */
+/**
+ * Two tunnels may share address and port, but not a VNI on them; only now is every local address
+ * known.
+ */
 function refuseDuplicates(
   tunnels: readonly VxlanTunnelConfig[],
   places: ReadonlyMap<string, VxlanPlace>,

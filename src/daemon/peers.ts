@@ -1,6 +1,6 @@
-// Who holds a remote: a static FDB entry, a flood-list member, a route's gateway or a point-to-point tunnel each hold a
-// reference, and a remote may send to us as long as somebody holds one. Keeps remote table, counters and learned FDB
-// entries in step.
+// Who holds a remote: a static FDB entry, a flood-list member, a route's gateway or a
+// point-to-point tunnel each hold a reference, and a remote may send to us as long as somebody
+// holds one. Keeps remote table, counters and learned FDB entries in step.
 
 import { CulvertError } from "../errors.js";
 import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../remotes/remote-rows.js";
@@ -46,9 +46,9 @@ export class Peers {
   }
 
   /**
-   * Gives a VXLAN tunnel's reference back; what was learned from a remote that nobody holds any more is forgotten.
-   * Before the row is free, so that no entry points to a row that may become somebody else's, and again after, since
-   * a worker may have learned in between.
+   * Gives a VXLAN tunnel's reference back; what was learned from a remote that nobody holds any
+   * more is forgotten. Before the row is free, so that no entry points to a row that may become
+   * somebody else's, and again after, since a worker may have learned in between.
    */
   releaseVxlan(tunnel: VxlanRuntime, row: number): void {
     const remotes = this.#freedWith(row);
@@ -57,12 +57,18 @@ export class Peers {
     if (remotes.size > 0) tunnel.fdb.flush({ remotes });
   }
 
-  /** Forgets sources that nobody configured and that were silent for `ageing_s` seconds (`allow` other than known). */
+  /**
+   * Forgets sources that nobody configured and that were silent for `ageing_s` seconds (`allow`
+   * other than known).
+   */
   ageStrangers(tunnel: number, now_s: number, ageing_s: number): void {
     for (const row of this.#remotes.age(tunnel, now_s, ageing_s)) this.#counters.restartRemote(row);
   }
 
-  /** The rows that giving back a reference to `row` frees: itself, and its base row, which senders are known by. */
+  /**
+   * The rows that giving back a reference to `row` frees: itself, and its base row, which senders
+   * are known by.
+   */
   #freedWith(row: number): Set<number> {
     const freed = new Set<number>();
     for (const index of [row, this.#remotes.base(row)]) {

@@ -1,4 +1,5 @@
-// Tunnels -> what each worker is told (worker-plan.ts): its queue of every device, its sockets, the shared tables.
+// Tunnels -> what each worker is told (worker-plan.ts): its queue of every device, its sockets, the
+// shared tables.
 
 import { native } from "#native";
 import type { RemoteTable } from "../remotes/remote-table.js";

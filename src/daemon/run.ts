@@ -1,4 +1,5 @@
-// `culvert run` behind its command line: config, log, signals, exit status. The daemon itself is daemon.ts.
+// `culvert run` behind its command line: config, log, signals, exit status. The daemon itself is
+// daemon.ts.
 
 import { invalidConfigError } from "../config/format.js";
 import { loadConfigFile } from "../config/load.js";
@@ -11,7 +12,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a daemon until SIGTERM or SIGINT. Throws a CulvertError when it cannot start; nothing is left behind then.
+ * Runs a daemon until SIGTERM or SIGINT. Throws a CulvertError when it cannot start; nothing is
+ * left behind then.
  * @returns `done` after a signal, `failed` when the data plane broke down
  */
 export async function runDaemon({ configPath }: RunOptions): Promise<ExitStatus> {

@@ -1,6 +1,7 @@
-// Does this kernel take superpackets written to a TUN device? Linux 6.1.103, 6.6.44 and 6.10.3 answered EINVAL, and a
-// tunnel then loses every coalesced segment. So two segments are coalesced and written while the device is still down:
-// a kernel that reads the virtio header right refuses with EIO ("not up", drivers/net/tun.c), a broken one with EINVAL.
+// Does this kernel take superpackets written to a TUN device? Linux 6.1.103, 6.6.44 and 6.10.3
+// answered EINVAL, and a tunnel then loses every coalesced segment. So two segments are coalesced
+// and written while the device is still down: a kernel that reads the virtio header right refuses
+// with EIO ("not up", drivers/net/tun.c), a broken one with EINVAL.
 
 import {
   DEVICE_TAP,

@@ -1,5 +1,5 @@
-// The last step of opening a tunnel: addresses, "up", routes and neighbours of its device, set by rtnetlink. Nothing has
-// to be undone: all of it goes with the device.
+// The last step of opening a tunnel: addresses, "up", routes and neighbours of its device, set by
+// rtnetlink. Nothing has to be undone: all of it goes with the device.
 
 import type { RouteConfig } from "../config/effective.js";
 import { replaceAddress } from "../netlink/addresses.js";
@@ -11,7 +11,10 @@ import { addRoute } from "../netlink/routes.js";
 import type { Logger } from "../telemetry/log.js";
 import type { TunnelRuntime } from "./tunnel.js";
 
-/** Brings the tunnels' devices into the state their config asks for. Throws what rtnetlink refuses, with its cure. */
+/**
+ * Brings the tunnels' devices into the state their config asks for. Throws what rtnetlink refuses,
+ * with its cure.
+ */
 export function setUpLinks(
   rtnl: NetlinkSocket,
   tunnels: readonly TunnelRuntime[],

@@ -1,5 +1,6 @@
-// Opens the underlay's sockets: receiving UDP sockets (one per address and port, shared by all tunnels on it, one more
-// per worker), pools of sending UDP sockets, and raw IPIP sockets. Names the holder of a port that is taken.
+// Opens the underlay's sockets: receiving UDP sockets (one per address and port, shared by all
+// tunnels on it, one more per worker), pools of sending UDP sockets, and raw IPIP sockets. Names
+// the holder of a port that is taken.
 
 import { randomInt } from "node:crypto";
 import {
@@ -15,7 +16,10 @@ import { formatIp, type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
 
-/** Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does not bind. */
+/**
+ * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does
+ * not bind.
+ */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 /** Source ports per pool, for entropy in the underlay's hashes; a power of two. */
 export const SOURCE_PORTS = 16;
@@ -50,7 +54,9 @@ export class Sockets {
   readonly #udpGro: boolean;
   /** Receiving sockets by "address%dev:port", one per worker. */
   readonly #receivers = new Map<string, number[]>();
-  /** Pools of sending sockets by where and how they send, and worker; tunnels that agree share one. */
+  /**
+   * Pools of sending sockets by where and how they send, and worker; tunnels that agree share one.
+   */
   readonly #senders = new Map<string, number[]>();
 
   constructor(descriptors: Descriptors, rtnl: NetlinkSocket, workers: number, udpGro: boolean) {
@@ -60,13 +66,16 @@ export class Sockets {
     this.#udpGro = udpGro;
   }
 
-  /** Receiving sockets for an address and port, one per worker; the same ones for the same endpoint. */
+  /**
+   * Receiving sockets for an address and port, one per worker; the same ones for the same endpoint.
+   */
   receivers(endpoint: Endpoint, port: number): readonly number[] {
     const key = `${text(endpoint.local)}%${endpoint.dev}:${port}`;
     const known = this.#receivers.get(key);
     if (known !== undefined) return known;
     const gro = this.#udpGro ? SOCKET_GRO : 0;
-    // The first one binds alone: SO_REUSEPORT from the start would silently share a port with another daemon.
+    // The first one binds alone: SO_REUSEPORT from the start would silently share a port with
+    // another daemon.
     const first = this.#openUdp(endpoint, port, gro);
     if (first < 0) throw this.#portError(endpoint, port, first);
     const sockets = [this.#descriptors.own(first)];
@@ -81,8 +90,9 @@ export class Sockets {
   }
 
   /**
-   * One worker's pool of sending sockets, each with a source port of its own; the same one for the same endpoint and
-   * options. To be asked for after all receiving sockets: a source port must not take a tunnel's port.
+   * One worker's pool of sending sockets, each with a source port of its own; the same one for the
+   * same endpoint and options. To be asked for after all receiving sockets: a source port must not
+   * take a tunnel's port.
    */
   senders(endpoint: Endpoint, options: SendOptions, worker: number): readonly number[] {
     const { ttl, checksum } = options;

@@ -1,5 +1,6 @@
-// What the main thread keeps of each tunnel: its config with every `auto` resolved, its descriptors, and its tables.
-// Plain data and table set-up; opening is open-tunnel.ts, showing and changing is control/.
+// What the main thread keeps of each tunnel: its config with every `auto` resolved, its
+// descriptors, and its tables. Plain data and table set-up; opening is open-tunnel.ts, showing and
+// changing is control/.
 
 import type {
   IpipTunnelConfig,

@@ -1,5 +1,5 @@
-// What the main thread tells a data-plane worker at its start: descriptors, numbers and shared memory, nothing else.
-// Structured-clonable; the worker makes its forwarding objects from it.
+// What the main thread tells a data-plane worker at its start: descriptors, numbers and shared
+// memory, nothing else. Structured-clonable; the worker makes its forwarding objects from it.
 
 import type { FdbState } from "../fdb/fdb.js";
 import type { FloodListState } from "../fdb/flood-list.js";
@@ -64,8 +64,8 @@ export interface WorkerPlan {
   readonly vxlan: readonly VxlanTunnelPlan[];
   readonly ipip: readonly IpipTunnelPlan[];
   /**
-   * Sockets that receive IP protocol 4, one per local address. Only worker 0 has them: of two raw sockets with the
-   * same address each would get every packet.
+   * Sockets that receive IP protocol 4, one per local address. Only worker 0 has them: of two raw
+   * sockets with the same address each would get every packet.
    */
   readonly ipipReceiveSockets: readonly number[];
 }

@@ -1,5 +1,5 @@
-// Entry of a data-plane worker thread: makes the forwarding objects of its plan and runs the loop until it is told to
-// stop. It opens nothing, logs nothing and keeps no policy of its own.
+// Entry of a data-plane worker thread: makes the forwarding objects of its plan and runs the loop
+// until it is told to stop. It opens nothing, logs nothing and keeps no policy of its own.
 
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOTS } from "#native";

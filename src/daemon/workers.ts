@@ -1,5 +1,6 @@
-// The data-plane worker threads, seen from the main thread: start with a plan each, stop, report failure. A worker runs
-// one synchronous loop, so it is told things through a message port and woken by its eventfd.
+// The data-plane worker threads, seen from the main thread: start with a plan each, stop, report
+// failure. A worker runs one synchronous loop, so it is told things through a message port and
+// woken by its eventfd.
 
 import { once } from "node:events";
 import { availableParallelism } from "node:os";

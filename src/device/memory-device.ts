@@ -1,5 +1,6 @@
-// A device in memory, for whole daemons without root: frames pushed here are read by forwarding, runs written by
-// forwarding come out as frames. It has no offloads: no superpackets in, none out, checksums not looked at.
+// A device in memory, for whole daemons without root: frames pushed here are read by forwarding,
+// runs written by forwarding come out as frames. It has no offloads: no superpackets in, none out,
+// checksums not looked at.
 
 import {
   EGRESS_ARENA_BYTES,

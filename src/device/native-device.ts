@@ -1,4 +1,5 @@
-// One queue of a TAP or TUN device, moved in batches by native code. It opens nothing: the daemon opened the queue.
+// One queue of a TAP or TUN device, moved in batches by native code. It opens nothing: the daemon
+// opened the queue.
 
 import { type EgressHandle, type IngressHandle, native } from "#native";
 import type { EgressBatch } from "../packet/egress-batch.js";

@@ -1,11 +1,12 @@
-// Forwarding database of one VXLAN tunnel: MAC address -> remote. Knows nothing of addresses, packets or config; the
-// all-zero entry (head-end replication) is flood-list.ts.
+// Forwarding database of one VXLAN tunnel: MAC address -> remote. Knows nothing of addresses,
+// packets or config; the all-zero entry (head-end replication) is flood-list.ts.
 //
-// Theory of operation. A SharedTable with key (hi16, lo32) and value (remote index, flags, updated). Every frame looks
-// up its destination and learns its source; a source that sits where it sat costs a lookup and, once per second, one
-// plain store. New and moved MACs take the table's lock, and if another thread holds it they are left to the next
-// frame: the data path never sleeps. Kernel semantics (drivers/net/vxlan/vxlan_core.c, vxlan_snoop): static entries
-// are not moved and not aged, `max_entries` counts every entry. Ageing goes by `updated` (when the source was last
+// Theory of operation. A SharedTable with key (hi16, lo32) and value (remote index, flags,
+// updated). Every frame looks up its destination and learns its source; a source that sits where it
+// sat costs a lookup and, once per second, one plain store. New and moved MACs take the table's
+// lock, and if another thread holds it they are left to the next frame: the data path never sleeps.
+// Kernel semantics (drivers/net/vxlan/vxlan_core.c, vxlan_snoop): static entries are not moved and
+// not aged, `max_entries` counts every entry. Ageing goes by `updated` (when the source was last
 // heard), as kernels since 6.15 do; traffic towards a MAC does not keep it.
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
 import {
@@ -20,7 +21,10 @@ import {
 export const FDB_STATIC = 1;
 /** `bridge fdb add ... permanent` (NUD_PERMANENT): not aged, not moved by learning. */
 export const FDB_PERMANENT = 2;
-/** Came from a received frame. An entry with none of the three flags is `dynamic`: given by a user, aged, movable. */
+/**
+ * Came from a received frame. An entry with none of the three flags is `dynamic`: given by a user,
+ * aged, movable.
+ */
 export const FDB_LEARNED = 4;
 const FDB_FIXED = FDB_STATIC | FDB_PERMANENT;
 
@@ -30,11 +34,16 @@ export const FDB_REFRESHED = 0;
 export const FDB_ADDED = 1;
 /** `learn`: the entry now points to another remote. */
 export const FDB_MOVED = 2;
-/** `learn`: a static or permanent entry says otherwise; the frame is to be dropped, as the kernel does. */
+/**
+ * `learn`: a static or permanent entry says otherwise; the frame is to be dropped, as the kernel
+ * does.
+ */
 export const FDB_STATIC_CONFLICT = 3;
 /** `learn`: `max_entries` reached, nothing learned; the frame passes. */
 export const FDB_FULL = 4;
-/** `learn`: another thread is writing, nothing learned; the next frame tries again, this one passes. */
+/**
+ * `learn`: another thread is writing, nothing learned; the next frame tries again, this one passes.
+ */
 export const FDB_BUSY = 5;
 
 export type FdbLearnResult =
@@ -58,7 +67,10 @@ export interface FdbEntry {
   readonly updated_s: number;
 }
 
-/** Which entries `flush` takes: all conditions that are given must hold; none given means every entry. */
+/**
+ * Which entries `flush` takes: all conditions that are given must hold; none given means every
+ * entry.
+ */
 export interface FdbFilter {
   readonly remotes?: ReadonlySet<number>;
   /** Entries with `entry.flags & mask === flags`. */
@@ -119,10 +131,12 @@ export class Fdb {
     const table = this.#table;
     const slot = this.#find(hi, lo);
     if (slot < 0) {
-      // Without this look a flood of invented MACs would make every worker fight for the lock of a full table.
+      // Without this look a flood of invented MACs would make every worker fight for the lock of a
+      // full table.
       if (table.count >= table.maxEntries) return FDB_FULL;
     } else if (table.value[VALUE_REMOTE] === remote) {
-      // A slot that has become another entry's in between gets a fresh stamp: it lives one ageing time longer.
+      // A slot that has become another entry's in between gets a fresh stamp: it lives one ageing
+      // time longer.
       if (table.value[VALUE_UPDATED] !== (now_s | 0)) table.storeWord(slot, VALUE_UPDATED, now_s);
       return FDB_REFRESHED;
     } else if ((table.value[VALUE_FLAGS] & FDB_FIXED) !== 0) {
@@ -201,8 +215,9 @@ export class Fdb {
   }
 
   /**
-   * Removes what has not been heard for `ageing_s` seconds; static and permanent entries stay. 0 means no ageing, as
-   * for the kernel. A stamp from the future (a worker's newer clock) is age 0. @returns how many
+   * Removes what has not been heard for `ageing_s` seconds; static and permanent entries stay. 0
+   * means no ageing, as for the kernel. A stamp from the future (a worker's newer clock) is age 0.
+   * @returns how many
    */
   age(now_s: number, ageing_s: number, onRemoved?: FdbRemovedListener): number {
     if (ageing_s === 0) return 0;
@@ -217,7 +232,10 @@ export class Fdb {
     return this.#find(hi, lo) < 0 ? undefined : this.#entry();
   }
 
-  /** Every entry, in no order. Entries that come or go meanwhile may or may not be among them; none is torn. */
+  /**
+   * Every entry, in no order. Entries that come or go meanwhile may or may not be among them; none
+   * is torn.
+   */
   list(): FdbEntry[] {
     const entries: FdbEntry[] = [];
     for (let slot = 0; slot < this.#table.capacity; slot++) {

@@ -1,10 +1,12 @@
-// Flood list of one VXLAN tunnel: the remotes of the all-zero MAC entry, to which BUM frames are replicated
-// (head-end replication). Only `append` adds to it, as with `bridge fdb append 00:00:00:00:00:00`.
+// Flood list of one VXLAN tunnel: the remotes of the all-zero MAC entry, to which BUM frames are
+// replicated (head-end replication). Only `append` adds to it, as with `bridge fdb append
+// 00:00:00:00:00:00`.
 //
-// Theory of operation. Two copies of [count, remote indices] and a version whose lowest bit says which copy is
-// current. A writer, under the lock, fills the other copy and then raises the version: readers are never kept waiting,
-// not even by a writer that died in the middle. A reader whose copy was overwritten sees another version and reads
-// anew. Workers keep their own snapshot and take another only when `version()` differs.
+// Theory of operation. Two copies of [count, remote indices] and a version whose lowest bit says
+// which copy is current. A writer, under the lock, fills the other copy and then raises the
+// version: readers are never kept waiting, not even by a writer that died in the middle. A reader
+// whose copy was overwritten sees another version and reads anew. Workers keep their own snapshot
+// and take another only when `version()` differs.
 import { MAX_FLOOD_REMOTES } from "../shared-memory/limits.js";
 import {
   TABLE_EXISTS,
@@ -58,7 +60,8 @@ export class FloodList {
    */
   snapshot(out: Int32Array): number {
     const words = this.#words;
-    // Not bounded by a constant: each further turn means that a writer completed a change of the list meanwhile.
+    // Not bounded by a constant: each further turn means that a writer completed a change of the
+    // list meanwhile.
     for (;;) {
       const version = Atomics.load(words, VERSION);
       const at = copyAt(version);

@@ -1,5 +1,5 @@
-// Explicit congestion notification across a tunnel [RFC 6040]. Egress copies the inner field to the outer header
-// (section 4.1, "normal mode"); ingress combines the two (section 4.2).
+// Explicit congestion notification across a tunnel [RFC 6040]. Egress copies the inner field to the
+// outer header (section 4.1, "normal mode"); ingress combines the two (section 4.2).
 
 import { readU16, writeU16 } from "../wire/byte-order.js";
 import { updateChecksum16 } from "../wire/checksum.js";
@@ -20,12 +20,18 @@ export const ECN_DROP = 2;
 /** `ingressEcn`: mark the inner header ECT(1). */
 export const ECN_SET_ECT1 = 3;
 
-/** May an outer TOS or traffic class change the inner header, or forbid the packet? True for ECT(1) and CE. */
+/**
+ * May an outer TOS or traffic class change the inner header, or forbid the packet? True for ECT(1)
+ * and CE.
+ */
 export function ecnMatters(outerTos: number): boolean {
   return (outerTos & 1) !== 0;
 }
 
-/** What to do with an inner packet [RFC 6040 § 4.2, figure 4]: ECN_KEEP, ECN_SET_CE, ECN_DROP or ECN_SET_ECT1. */
+/**
+ * What to do with an inner packet [RFC 6040 § 4.2, figure 4]: ECN_KEEP, ECN_SET_CE, ECN_DROP or
+ * ECN_SET_ECT1.
+ */
 export function ingressEcn(outerTos: number, innerTos: number): number {
   const inner = innerTos & ECN_MASK;
   switch (outerTos & ECN_MASK) {
@@ -40,8 +46,8 @@ export function ingressEcn(outerTos: number, innerTos: number): number {
 }
 
 /**
- * Marks the IP headers of a run ECT(1). Here and not by native code, which marks CE, because it is next to never
- * needed: somebody on the path would have to turn ECT(0) into ECT(1).
+ * Marks the IP headers of a run ECT(1). Here and not by native code, which marks CE, because it is
+ * next to never needed: somebody on the path would have to turn ECT(0) into ECT(1).
  * @param at the first segment's IP header; the others follow every `segment_bytes`
  */
 export function setEct1(bytes: Uint8Array, at: number, end: number, segment_bytes: number): void {

@@ -1,11 +1,12 @@
 // IPIP egress: device -> underlay [RFC 2003]. Per packet, once per superpacket:
 //   1. inner IPv4, whole, TTL not used up
-//   2. outer destination: the tunnel's remote, or the next hop of the longest matching route, or (a route without
-//      next hop) the inner destination, as the kernel's one-to-many ipip does
+//   2. outer destination: the tunnel's remote, or the next hop of the longest matching route, or (a
+//      route without next hop) the inner destination, as the kernel's one-to-many ipip does
 //   3. too big for the underlay: answered when the sender said "don't fragment"
-//   4. outer header into the headroom; length, identification and checksum are the kernel's (raw(7), IP_HDRINCL)
-// DF of the outer header is that of the inner one [RFC 2003 § 3.1]: a packet that may be fragmented inside the tunnel
-// is better off than one that vanishes there.
+//   4. outer header into the headroom; length, identification and checksum are the kernel's
+//      (raw(7), IP_HDRINCL)
+// DF of the outer header is that of the inner one [RFC 2003 § 3.1]: a packet that may be fragmented
+// inside the tunnel is better off than one that vanishes there.
 
 import {
   FRAME_GSO_TYPE,
@@ -104,9 +105,9 @@ export class IpipEgress implements TooBigAnswerer {
   }
 
   /**
-   * Tells the sender of a packet that exceeds the path how long it may be [RFC 2003 § 5.1]. The answer bears the
-   * packet's own destination as source: an address behind the tunnel passes the host's reverse-path filter, one of
-   * the host's own would be taken for a forgery.
+   * Tells the sender of a packet that exceeds the path how long it may be [RFC 2003 § 5.1]. The
+   * answer bears the packet's own destination as source: an address behind the tunnel passes the
+   * host's reverse-path filter, one of the host's own would be taken for a forgery.
    */
   #tellTooBig(frame: number, path_bytes: number): void {
     const { arena, frames } = this.#batch;

@@ -1,11 +1,13 @@
 // IPIP ingress: underlay -> device [RFC 2003]. Per received packet, in this order:
 //   1. a whole outer IPv4 header of protocol 4
-//   2. tunnel by outer addresses, in the kernel's order: local and remote, remote, local, wildcard (ip_tunnel_lookup)
+//   2. tunnel by outer addresses, in the kernel's order: local and remote, remote, local, wildcard
+//      (ip_tunnel_lookup)
 //   3. outer source allowed?
 //   4. inner IPv4, TTL not 0; ECN [RFC 6040]
 //   5. to the device
-// The kernel's GRO may have merged many packets into one of up to 64 KiB before the raw socket sees it, its transport
-// checksum reduced to the pseudo-header sum: such a packet goes on as a superpacket, cut as the MTU allows.
+// The kernel's GRO may have merged many packets into one of up to 64 KiB before the raw socket sees
+// it, its transport checksum reduced to the pseudo-header sum: such a packet goes on as a
+// superpacket, cut as the MTU allows.
 
 import {
   RUN_FLAGS,

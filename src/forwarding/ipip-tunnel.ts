@@ -1,5 +1,6 @@
-// What the data plane knows of one IPIP tunnel [RFC 2003]: its addresses, its policy and its routes. Plain data, made
-// once per worker from what the daemon sends; the tables are shared memory.
+// What the data plane knows of one IPIP tunnel [RFC 2003]: its addresses, its policy and its
+// routes. Plain data, made once per worker from what the daemon sends; the tables are shared
+// memory.
 
 import type { Device } from "../device/device.js";
 import type { RouteTable } from "../routes/route-table.js";

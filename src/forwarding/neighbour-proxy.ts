@@ -1,6 +1,7 @@
-// ARP and neighbour-discovery proxy of a VXLAN tunnel (`proxy: true`): answers from the neigh table instead of flooding
-// the question. As in the kernel (arp_reduce, neigh_reduce) every ARP packet and every neighbour solicitation is
-// consumed here, answered or not: what the table does not know is counted as l3miss.
+// ARP and neighbour-discovery proxy of a VXLAN tunnel (`proxy: true`): answers from the neigh table
+// instead of flooding the question. As in the kernel (arp_reduce, neigh_reduce) every ARP packet
+// and every neighbour solicitation is consumed here, answered or not: what the table does not know
+// is counted as l3miss.
 //
 // It runs once per question, not per packet, so building the answer may allocate.
 
@@ -83,7 +84,9 @@ export class NeighbourProxy {
     this.#counters.addTunnel(this.#tunnel.index, field, 1);
   }
 
-  /** Link-layer header (VLAN tags as they were) and answer. @returns bytes, or 0 when there is none */
+  /**
+   * Link-layer header (VLAN tags as they were) and answer. @returns bytes, or 0 when there is none
+   */
   #emit(arena: Uint8Array, at: number, l3: number, end: number, out: number, arp: boolean): number {
     const header = l3 - at;
     arena.copyWithin(out, at, l3);
@@ -118,7 +121,8 @@ export class NeighbourProxy {
   #emitAdvertisement(arena: Uint8Array, l3: number, end: number, out: number): number {
     const question = parseNeighbourSolicitation(arena, l3, end);
     if (question === undefined || !this.#lookup(question.target)) return 0;
-    // A question from `::` (duplicate address detection) is answered to all nodes, unsolicited [RFC 4861 § 7.2.4].
+    // A question from `::` (duplicate address detection) is answered to all nodes, unsolicited [RFC
+    // 4861 § 7.2.4].
     const anonymous = ndSourceUnspecified(arena, l3);
     const destination = anonymous && ALL_NODES !== undefined ? ALL_NODES : question.source;
     return emitNeighbourAdvertisement(

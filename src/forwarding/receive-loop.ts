@@ -1,5 +1,5 @@
-// What VXLAN and IPIP ingress have in common: one batch from a receiver, a decision per run, the decided runs to their
-// devices.
+// What VXLAN and IPIP ingress have in common: one batch from a receiver, a decision per run, the
+// decided runs to their devices.
 
 import { RUN_ADDRESS, RUN_SEGMENTS, RUN_WORDS } from "#abi";
 import type { IngressBatch } from "../packet/ingress-batch.js";
@@ -44,7 +44,10 @@ export abstract class ReceiveLoop {
   /** Gives the run to a device or counts why not. */
   protected abstract decide(run: number, now_s: number): void;
 
-  /** The row of a run's sender, or a negative number: it may not send to this tunnel, and that has been counted. */
+  /**
+   * The row of a run's sender, or a negative number: it may not send to this tunnel, and that has
+   * been counted.
+   */
   protected admit(run: number, tunnel: number, sources: SourcePolicy, now_s: number): number {
     const row = run * RUN_WORDS;
     const remote = sources.admit(this.batch.runs, row + RUN_ADDRESS, now_s);

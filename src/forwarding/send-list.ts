@@ -1,14 +1,19 @@
-// The end of egress: sends a batch's send list, tries again where a second way exists, counts what came of it.
+// The end of egress: sends a batch's send list, tries again where a second way exists, counts what
+// came of it.
 //
 // A send that fails is never lost without a reason:
-// - EIO: the egress device has no transmit checksum offload, which UDP_SEGMENT needs (net/ipv4/udp.c, udp_send_skb).
-//   Segmentation is turned off for that remote and the send repeated one datagram at a time.
-// - EMSGSIZE, with UDP_SEGMENT before 2025 also EINVAL: a datagram exceeds the path MTU. The send is repeated one
-//   datagram at a time, which IP fragments, as with the kernel's vxlan ("df unset"); and the sender of a superpacket
-//   is told by ICMP what would fit, so that it need not come to that again. Where nothing may be fragmented (IPIP)
-//   the frame is dropped and its sender told.
-// - EAGAIN, ENOBUFS: the socket or the device queue stayed full; dropped and counted, as a NIC does.
-// A repeated superpacket is sent from its start: segments that had left before the failure arrive twice.
+// - EIO: the egress device has no transmit checksum offload, which UDP_SEGMENT needs
+//   (net/ipv4/udp.c, udp_send_skb). Segmentation is turned off for that remote and the send
+//   repeated one datagram at a time.
+// - EMSGSIZE, with UDP_SEGMENT before 2025 also EINVAL: a datagram exceeds the path MTU. The send
+//   is repeated one datagram at a time, which IP fragments, as with the kernel's vxlan ("df
+//   unset"); and the sender of a superpacket is told by ICMP what would fit, so that it need not
+//   come to that again. Where nothing may be fragmented (IPIP) the frame is dropped and its sender
+//   told.
+// - EAGAIN, ENOBUFS: the socket or the device queue stayed full; dropped and counted, as a NIC
+//   does.
+// A repeated superpacket is sent from its start: segments that had left before the failure arrive
+// twice.
 
 import {
   FRAME_GSO_TYPE,

@@ -1,5 +1,6 @@
-// Which outer sources may send to a tunnel (`allow` in the config). Anyone who can reach the port could otherwise
-// inject frames into the overlay. Hot: no allocation; the answer for the sender of the last run is kept.
+// Which outer sources may send to a tunnel (`allow` in the config). Anyone who can reach the port
+// could otherwise inject frames into the overlay. Hot: no allocation; the answer for the sender of
+// the last run is kept.
 
 import { REMOTE_FLAG_ALLOWED } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -10,7 +11,10 @@ export interface SourcePrefix {
   readonly masks: readonly [number, number, number, number];
 }
 
-/** `known`: configured remotes. `any`: everybody. Prefixes: everybody within, and configured remotes. */
+/**
+ * `known`: configured remotes. `any`: everybody. Prefixes: everybody within, and configured
+ * remotes.
+ */
 export type AllowedSources = "known" | "any" | readonly SourcePrefix[];
 
 /** `admit`: the source may not send to us. */
@@ -29,7 +33,8 @@ export class SourcePolicy {
 
   /**
    * The remote row of an outer source, address in `words` at `at`; it is marked as seen.
-   * @returns row, SOURCE_REFUSED, or another negative number when it is welcome but there is no room to remember it
+   * @returns row, SOURCE_REFUSED, or another negative number when it is welcome but there is no
+   * room to remember it
    */
   admit(words: Int32Array, at: number, now_s: number): number {
     const w0 = words[at];
@@ -45,7 +50,10 @@ export class SourcePolicy {
     return this.#remotes.learn(this.#tunnel, w0, w1, w2, w3, now_s);
   }
 
-  /** Hot. Is `sender`, as `admit` gave it, the host of the remote `row`? Port and VNI of the row do not matter. */
+  /**
+   * Hot. Is `sender`, as `admit` gave it, the host of the remote `row`? Port and VNI of the row do
+   * not matter.
+   */
   isHostOf(row: number, sender: number): boolean {
     return this.#remotes.base(row) === sender;
   }

@@ -1,5 +1,6 @@
-// Superpackets on their way out: frames with GSO that stand for many segments. TypeScript tells the segmenter where
-// their headers end; it never trusts the length that the kernel's virtio header gives.
+// Superpackets on their way out: frames with GSO that stand for many segments. TypeScript tells the
+// segmenter where their headers end; it never trusts the length that the kernel's virtio header
+// gives.
 
 import {
   FRAME_GSO_TYPE,

@@ -1,9 +1,11 @@
-// Answers for frames that exceed the path of a VXLAN tunnel: ICMP "fragmentation needed" or ICMPv6 "packet too big",
-// in an Ethernet frame back to the sender. Frames that are not IP, IPv4 without DF, and multicast get none.
+// Answers for frames that exceed the path of a VXLAN tunnel: ICMP "fragmentation needed" or ICMPv6
+// "packet too big", in an Ethernet frame back to the sender. Frames that are not IP, IPv4 without
+// DF, and multicast get none.
 //
-// The answer bears the frame's own destination, MAC and IP, as source: whoever it comes from, the sender matches it by
-// the packet quoted in it, and an address behind the tunnel passes reverse-path filters. A group or broadcast address
-// cannot be a source [RFC 4291 § 2.7], [RFC 1122 § 3.2.2]: no answer then.
+// The answer bears the frame's own destination, MAC and IP, as source: whoever it comes from, the
+// sender matches it by the packet quoted in it, and an address behind the tunnel passes
+// reverse-path filters. A group or broadcast address cannot be a source [RFC 4291 § 2.7], [RFC 1122
+// § 3.2.2]: no answer then.
 
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";

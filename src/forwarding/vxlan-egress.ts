@@ -173,14 +173,16 @@ export class VxlanEgress implements TooBigAnswerer {
   }
 
   /**
-   * Room for one send. Before its header is put into scratch: sending gives all scratch back, so that a header written
-   * before would be overwritten by the next ones.
+   * Room for one send. Before its header is put into scratch: sending gives all scratch back, so
+   * that a header written before would be overwritten by the next ones.
    */
   #makeRoom(): void {
     if (this.#batch.sendCount === MAX_SENDS) this.#flush();
   }
 
-  /** Head-end replication: one send per member of the flood list, all from the same payload bytes. */
+  /**
+   * Head-end replication: one send per member of the flood list, all from the same payload bytes.
+   */
   #flood(frame: number, at: number, socket: number, tos: number, multicast: boolean): void {
     if (this.#floodCount === 0) return this.#drop(multicast ? NO_REMOTES : L2MISS, frame);
     const batch = this.#batch;

@@ -1,11 +1,13 @@
-// VXLAN ingress: underlay -> device. Per run (segments that native code proved alike), in this order:
+// VXLAN ingress: underlay -> device. Per run (segments that native code proved alike), in this
+// order:
 //   1. VXLAN flags and VNI -> tunnel
 //   2. outer source allowed?
 //   3. inner source MAC: not ours, valid, VLAN tag wanted?
 //   4. ECN [RFC 6040]
 //   5. learning
 //   6. to the device; a merged frame that nobody segmented gets the size to cut it into
-// Order of the checks as in the kernel's vxlan_rcv; every drop is counted for each segment of the run.
+// Order of the checks as in the kernel's vxlan_rcv; every drop is counted for each segment of the
+// run.
 
 import {
   RUN_FLAGS,
@@ -149,8 +151,8 @@ export class VxlanIngress extends ReceiveLoop {
         runs[row + RUN_SEGMENT_BYTES],
       );
     }
-    // A TCP sender on this machine whose segmentation never ran: cut it as the device's MTU allows. A UDP datagram
-    // is one message: without the size it was merged from, it stays whole.
+    // A TCP sender on this machine whose segmentation never ran: cut it as the device's MTU allows.
+    // A UDP datagram is one message: without the size it was merged from, it stays whole.
     const payload = located[LOCATE_PAYLOAD];
     if (
       located[LOCATE_PROTOCOL] === PROTOCOL_TCP &&
@@ -173,7 +175,8 @@ export class VxlanIngress extends ReceiveLoop {
         this.counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
         return -1;
       case FDB_STATIC_CONFLICT: {
-        // A static entry with a port or VNI of its own: the kernel, too, compares addresses only (vxlan_snoop).
+        // A static entry with a port or VNI of its own: the kernel, too, compares addresses only
+        // (vxlan_snoop).
         const fixed = tunnel.fdb.lookup(hi, lo);
         return fixed >= 0 && tunnel.sources.isHostOf(fixed, remote) ? -1 : STATIC_MAC_MOVED;
       }

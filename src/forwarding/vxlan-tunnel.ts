@@ -1,5 +1,5 @@
-// What the data plane knows of one VXLAN tunnel: its identity, its policy and its tables. Plain data, made once per
-// worker from what the daemon sends; the tables are shared memory.
+// What the data plane knows of one VXLAN tunnel: its identity, its policy and its tables. Plain
+// data, made once per worker from what the daemon sends; the tables are shared memory.
 
 import type { Device } from "../device/device.js";
 import type { Fdb } from "../fdb/fdb.js";

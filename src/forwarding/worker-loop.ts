@@ -1,17 +1,25 @@
-// A data-plane worker's loop: waits for descriptors in native code, and gives each one that is ready one bounded batch.
+// A data-plane worker's loop: waits for descriptors in native code, and gives each one that is
+// ready one bounded batch.
 //
 //   poll -> for each ready descriptor: run(one batch) -> poll ...
 //
-// One synchronous loop, no event loop: a worker wakes for packets and for its eventfd (control). Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor whose
-// device is gone is taken out and reported; the loop goes on with the rest.
+// One synchronous loop, no event loop: a worker wakes for packets and for its eventfd (control).
+// Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor
+// whose device is gone is taken out and reported; the loop goes on with the rest.
 
 import { MAX_READY, native } from "#native";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 
 const EAGAIN = 11;
-/** errno of a descriptor that will never work again: closed, or its device is gone (EBADFD: TUN device deleted). */
+/**
+ * errno of a descriptor that will never work again: closed, or its device is gone (EBADFD: TUN
+ * device deleted).
+ */
 const GONE: readonly number[] = [6, 9, 19, 77]; // ENXIO, EBADF, ENODEV, EBADFD
-/** Failures in a row after which a source counts as lost whatever the errno: it would keep the loop spinning. */
+/**
+ * Failures in a row after which a source counts as lost whatever the errno: it would keep the loop
+ * spinning.
+ */
 const MAX_FAILURES = 1000;
 const WAKE_TOKEN = 0;
 const FOR_EVER = -1;
@@ -80,7 +88,8 @@ export class WorkerLoop {
       this.#failures[token] = 0;
       return;
     }
-    // One packet that the kernel could not hand over (ENOMEM, a GSO type it does not know) is no reason to stop.
+    // One packet that the kernel could not hand over (ENOMEM, a GSO type it does not know) is no
+    // reason to stop.
     if (!GONE.includes(-moved) && ++this.#failures[token] < MAX_FAILURES) return;
     native.pollRemove(this.#poll, source.fd);
     this.#sources[token] = undefined;

@@ -1,4 +1,5 @@
-// The end of ingress: hands the decided runs of a batch to their devices and counts what came of it.
+// The end of ingress: hands the decided runs of a batch to their devices and counts what came of
+// it.
 
 import {
   RUN_BAD_CHECKSUM,

@@ -1,8 +1,8 @@
-// Neighbour table of one VXLAN tunnel: overlay IP address -> MAC address, what the ARP and ND proxy answers from
-// (`proxy: true`). Does not parse or build packets.
+// Neighbour table of one VXLAN tunnel: overlay IP address -> MAC address, what the ARP and ND proxy
+// answers from (`proxy: true`). Does not parse or build packets.
 //
-// Theory of operation. A SharedTable with key (four address words, IPv4 as IPv4-mapped) and value (MAC, flags). Every
-// entry is one that a user gave; nothing is learned and nothing ages.
+// Theory of operation. A SharedTable with key (four address words, IPv4 as IPv4-mapped) and value
+// (MAC, flags). Every entry is one that a user gave; nothing is learned and nothing ages.
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
 import {
   TABLE_EXISTS,
@@ -14,7 +14,10 @@ import {
 
 /** `ip neigh ... nud permanent`: the word that `neigh show` prints. */
 export const NEIGH_PERMANENT = 1;
-/** `ip neigh ... router` (NTF_ROUTER): neighbour advertisements carry the R flag (RFC 4861 section 4.4). */
+/**
+ * `ip neigh ... router` (NTF_ROUTER): neighbour advertisements carry the R flag (RFC 4861 section
+ * 4.4).
+ */
 export const NEIGH_ROUTER = 2;
 
 /** Words that `lookup` writes. */

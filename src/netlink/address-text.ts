@@ -1,5 +1,5 @@
-// Addresses as people write them <-> the bytes rtnetlink carries. Pure; anything that is not exactly one address (or
-// prefix, or MAC) throws CULVERT_BAD_ADDRESS that quotes it.
+// Addresses as people write them <-> the bytes rtnetlink carries. Pure; anything that is not
+// exactly one address (or prefix, or MAC) throws CULVERT_BAD_ADDRESS that quotes it.
 
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
@@ -51,7 +51,10 @@ export function parseIp(text: string): IpAddress {
   return { family: family === 4 ? 4 : 6, bytes: Uint8Array.from(ipaddr.parse(text).toByteArray()) };
 }
 
-/** Prints 4 or 16 bytes, IPv6 as RFC 5952 wants it. Throws CULVERT_NETLINK_MALFORMED for another length. */
+/**
+ * Prints 4 or 16 bytes, IPv6 as RFC 5952 wants it. Throws CULVERT_NETLINK_MALFORMED for another
+ * length.
+ */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.length !== 16) throw malformedAnswer(`an IP address of ${bytes.length} bytes`);

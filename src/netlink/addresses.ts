@@ -1,4 +1,5 @@
-// IP addresses of links over rtnetlink: list, add, replace, delete (RTM_*ADDR, rtnetlink(7)). Stateless.
+// IP addresses of links over rtnetlink: list, add, replace, delete (RTM_*ADDR, rtnetlink(7)).
+// Stateless.
 
 import type { IpFamily, IpPrefix } from "./address-text.js";
 import {
@@ -102,7 +103,8 @@ function addressRequest(
 ): MessageBuilder {
   const { family, bytes, prefixLength } = prefix;
   const addressFlags = family === 6 ? IfaFlag.noDad : 0;
-  // ip-address(8): 127.0.0.0/8 has scope host unless told otherwise; IPv6 scopes are the kernel's own business.
+  // ip-address(8): 127.0.0.0/8 has scope host unless told otherwise; IPv6 scopes are the kernel's
+  // own business.
   const scope = family === 4 && bytes[0] === 127 ? RouteScope.host : RouteScope.universe;
   return new MessageBuilder(type, flags)
     .u8(kernelFamily(family))
@@ -141,8 +143,8 @@ function setAddress(
 }
 
 /**
- * Adds `address` ("192.168.10.1/24") as `ip address add ADDRESS broadcast +` does for IPv4 and `... nodad` for IPv6, so
- * that it can be bound at once. Throws CULVERT_EXISTS if the link has it.
+ * Adds `address` ("192.168.10.1/24") as `ip address add ADDRESS broadcast +` does for IPv4 and `...
+ * nodad` for IPv6, so that it can be bound at once. Throws CULVERT_EXISTS if the link has it.
  */
 export function addAddress(rtnl: NetlinkSocket, ifindex: number, address: string): void {
   setAddress(rtnl, ifindex, address, "add");
@@ -153,7 +155,10 @@ export function replaceAddress(rtnl: NetlinkSocket, ifindex: number, address: st
   setAddress(rtnl, ifindex, address, "replace");
 }
 
-/** Deletes exactly this address and prefix length. Throws CULVERT_NOT_FOUND if the link does not have it. */
+/**
+ * Deletes exactly this address and prefix length. Throws CULVERT_NOT_FOUND if the link does not
+ * have it.
+ */
 export function deleteAddress(rtnl: NetlinkSocket, ifindex: number, address: string): void {
   const request = addressRequest(Rtm.deleteAddress, 0, ifindex, parsePrefix(address));
   rtnl.change(request, contextOf(rtnl, "delete", address, ifindex));

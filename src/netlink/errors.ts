@@ -1,5 +1,5 @@
-// errno of the kernel -> CulvertError: a stable code, what was being done to which object, what the kernel said, and
-// the cure. One table for every rtnetlink request; no I/O.
+// errno of the kernel -> CulvertError: a stable code, what was being done to which object, what the
+// kernel said, and the cure. One table for every rtnetlink request; no I/O.
 
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
@@ -152,7 +152,8 @@ function cureOf({ errno: value, verb, subject }: NetlinkFailure): Cure {
     // What the kernel answers for a route of type blackhole and prohibit (ip-route(8)).
     if (value === errno.EINVAL || value === errno.EACCES) return refusedByRoute;
   }
-  // Of a deletion: not there. Of anything else: an address that cannot be used so (a multicast MAC or IP).
+  // Of a deletion: not there. Of anything else: an address that cannot be used so (a multicast MAC
+  // or IP).
   if (value === errno.EADDRNOTAVAIL && verb !== "delete") return invalid;
   return curesByErrno.get(value) ?? unknownCure;
 }

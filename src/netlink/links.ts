@@ -1,5 +1,5 @@
-// Network devices over rtnetlink: list, look up, set, delete (RTM_*LINK, rtnetlink(7)). Stateless; every call is one
-// exchange with the kernel.
+// Network devices over rtnetlink: list, look up, set, delete (RTM_*LINK, rtnetlink(7)). Stateless;
+// every call is one exchange with the kernel.
 
 import { formatIp, formatMac, parseMac } from "./address-text.js";
 import { hasCode } from "./errors.js";
@@ -23,7 +23,9 @@ export interface VxlanLink {
   vni: number;
   /** Destination port, which is also the port its socket holds while the device is up. */
   port: number;
-  /** Family of the outer packets; undefined for an `external` device, which holds the port in both. */
+  /**
+   * Family of the outer packets; undefined for an `external` device, which holds the port in both.
+   */
   family: 4 | 6 | undefined;
   local: string | undefined;
   /** Index of the underlay device (`dev`). */
@@ -50,7 +52,10 @@ export interface LinkChange {
   up?: boolean;
   mtu_bytes?: number;
   mac?: string;
-  /** `none`: the kernel gives the device no IPv6 link-local address (`ip link set DEV addrgenmode none`). */
+  /**
+   * `none`: the kernel gives the device no IPv6 link-local address (`ip link set DEV addrgenmode
+   * none`).
+   */
   addressGeneration?: "none";
 }
 
@@ -173,7 +178,10 @@ export function setLink(rtnl: NetlinkSocket, index: number, change: LinkChange):
   rtnl.change(request, { subject: "link", verb: "set", object });
 }
 
-/** Deletes a virtual link. Throws CULVERT_NO_DEVICE if it is gone, CULVERT_NOT_SUPPORTED for hardware. */
+/**
+ * Deletes a virtual link. Throws CULVERT_NO_DEVICE if it is gone, CULVERT_NOT_SUPPORTED for
+ * hardware.
+ */
 export function deleteLink(rtnl: NetlinkSocket, index: number): void {
   const object = (): string => describeLink(rtnl, index);
   rtnl.change(linkRequest(Rtm.deleteLink, index), { subject: "link", verb: "delete", object });

@@ -1,7 +1,8 @@
-// Netlink messages as bytes: builder for requests, bounds-checked readers for answers (netlink(7), rtnetlink(7)).
-// Everything is in host byte order and aligned to 4 bytes, except attributes the kernel documents as big-endian.
-// The kernel's answers are input like any other: a length that does not fit throws CULVERT_NETLINK_MALFORMED, and no
-// reader touches a byte outside the datagram it was given. No I/O here.
+// Netlink messages as bytes: builder for requests, bounds-checked readers for answers (netlink(7),
+// rtnetlink(7)). Everything is in host byte order and aligned to 4 bytes, except attributes the
+// kernel documents as big-endian. The kernel's answers are input like any other: a length that does
+// not fit throws CULVERT_NETLINK_MALFORMED, and no reader touches a byte outside the datagram it
+// was given. No I/O here.
 
 import assert from "node:assert";
 import { endianness } from "node:os";
@@ -9,7 +10,9 @@ import { malformedAnswer } from "./errors.js";
 
 /** Size of nlmsghdr. */
 export const messageHeaderLength = 16;
-/** Largest request: the biggest one here (a route with every attribute) takes less than 200 bytes. */
+/**
+ * Largest request: the biggest one here (a route with every attribute) takes less than 200 bytes.
+ */
 export const maxRequest_bytes = 1024;
 
 const attributeHeaderLength = 4;
@@ -22,7 +25,10 @@ const align = (length: number): number => (length + 3) & ~3;
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** Integers in host byte order at fixed offsets of a header struct (ifinfomsg, ifaddrmsg, rtmsg, ndmsg). */
+/**
+ * Integers in host byte order at fixed offsets of a header struct (ifinfomsg, ifaddrmsg, rtmsg,
+ * ndmsg).
+ */
 export class StructView {
   readonly #view: DataView;
 
@@ -53,7 +59,9 @@ export class MessageBuilder {
   readonly #view = viewOf(this.#bytes);
   #length = messageHeaderLength;
 
-  /** `type` is an RTM_ number; `flags` are NLM_F_ bits beside NLM_F_REQUEST, which the socket adds. */
+  /**
+   * `type` is an RTM_ number; `flags` are NLM_F_ bits beside NLM_F_REQUEST, which the socket adds.
+   */
   constructor(
     readonly type: number,
     readonly flags: number,
@@ -110,7 +118,10 @@ export class MessageBuilder {
     return this;
   }
 
-  /** The finished message. `extraFlags` are added to the builder's own; the builder can be finished again. */
+  /**
+   * The finished message. `extraFlags` are added to the builder's own; the builder can be finished
+   * again.
+   */
   finish(sequence: number, extraFlags: number): Uint8Array {
     this.#view.setUint32(0, this.#length, hostIsLittleEndian);
     this.#view.setUint16(4, this.type, hostIsLittleEndian);
@@ -152,7 +163,10 @@ export function parseMessages(datagram: Uint8Array): NetlinkMessage[] {
   return messages;
 }
 
-/** The fixed header struct at the front of a payload. Throws CULVERT_NETLINK_MALFORMED if it is cut short. */
+/**
+ * The fixed header struct at the front of a payload. Throws CULVERT_NETLINK_MALFORMED if it is cut
+ * short.
+ */
 export function structOf(payload: Uint8Array, length: number, name: string): StructView {
   if (payload.length < length) {
     throw malformedAnswer(`${name} of ${payload.length} bytes, expected ${length}`);
@@ -161,8 +175,9 @@ export function structOf(payload: Uint8Array, length: number, name: string): Str
 }
 
 /**
- * A list of attributes by type; of two with one type the last counts. Readers answer undefined for an attribute that
- * is not there and throw CULVERT_NETLINK_MALFORMED for one that is too short for what is asked.
+ * A list of attributes by type; of two with one type the last counts. Readers answer undefined for
+ * an attribute that is not there and throw CULVERT_NETLINK_MALFORMED for one that is too short for
+ * what is asked.
  */
 export class Attributes {
   readonly #byType = new Map<number, Uint8Array>();

@@ -1,4 +1,5 @@
-// The kernel's rtnetlink socket behind NetlinkTransport; the only file of this folder that calls native code.
+// The kernel's rtnetlink socket behind NetlinkTransport; the only file of this folder that calls
+// native code.
 
 import assert from "node:assert";
 import { native } from "#native";

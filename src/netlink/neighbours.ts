@@ -1,5 +1,6 @@
-// Neighbour entries (ARP and ND caches) over rtnetlink: list for one device, add, replace, delete (RTM_*NEIGH,
-// rtnetlink(7)). Stateless. Entries made here are permanent: the kernel never asks for nor ages them.
+// Neighbour entries (ARP and ND caches) over rtnetlink: list for one device, add, replace, delete
+// (RTM_*NEIGH, rtnetlink(7)). Stateless. Entries made here are permanent: the kernel never asks for
+// nor ages them.
 
 import type { IpFamily } from "./address-text.js";
 import {
@@ -79,7 +80,10 @@ function parseNeighbour(message: NetlinkMessage): Neighbour | undefined {
   };
 }
 
-/** The neighbours of one device, as `ip neigh show dev` lists them: without those that need no resolution. */
+/**
+ * The neighbours of one device, as `ip neigh show dev` lists them: without those that need no
+ * resolution.
+ */
 export function listNeighbours(rtnl: NetlinkSocket, ifindex: number): Neighbour[] {
   const request = neighbourRequest(Rtm.getNeighbour, 0, 0, 0, 0);
   request.attributeU32(NeighbourAttribute.interfaceIndex, ifindex);

@@ -1,11 +1,11 @@
 // Request, acknowledgement and dump over one rtnetlink transport.
 //
-// Goals: one exchange at a time, synchronous (the kernel answers a request before the system call that sent it
-// returns), every refusal a CulvertError that names the object and carries the kernel's own words.
-// State: the sequence number of the last request. Messages with another number are left-overs of an exchange that
-// failed half way; they are skipped.
-// Limits: maxDumpAttempts for a dump that the kernel marks as interrupted by a change, maxDatagrams for one exchange,
-// maxDumpMessages for what one dump may hold.
+// Goals: one exchange at a time, synchronous (the kernel answers a request before the system call
+// that sent it returns), every refusal a CulvertError that names the object and carries the
+// kernel's own words. State: the sequence number of the last request. Messages with another number
+// are left-overs of an exchange that failed half way; they are skipped.
+// Limits: maxDumpAttempts for a dump that the kernel marks as interrupted by a change, maxDatagrams
+// for one exchange, maxDumpMessages for what one dump may hold.
 
 import { CulvertError } from "../errors.js";
 import type { NetlinkSubject, NetlinkVerb } from "./errors.js";
@@ -14,7 +14,9 @@ import type { MessageBuilder, NetlinkMessage } from "./message.js";
 import { Attributes, messageHeaderLength, parseMessages, structOf } from "./message.js";
 import { NlmFlag, Nlmsg, NlmsgErrAttribute } from "./rtnetlink-constants.js";
 
-/** Moves datagrams to and from the kernel. `receive` blocks until one is there, for a bounded time. */
+/**
+ * Moves datagrams to and from the kernel. `receive` blocks until one is there, for a bounded time.
+ */
 export interface NetlinkTransport {
   send(bytes: Uint8Array): void;
   /** One datagram, valid until the next call. Throws CULVERT_NETLINK_TIMEOUT if none comes. */
@@ -26,7 +28,10 @@ export interface NetlinkTransport {
 export interface RequestContext {
   subject: NetlinkSubject;
   verb: NetlinkVerb;
-  /** Names what it is about: `address 10.0.0.1/24 on vxlan100`. Called after a refusal only; may make requests. */
+  /**
+   * Names what it is about: `address 10.0.0.1/24 on vxlan100`. Called after a refusal only; may
+   * make requests.
+   */
   object: () => string;
 }
 
@@ -52,8 +57,9 @@ function kernelTextAt(message: NetlinkMessage, offset: number): string | undefin
 }
 
 /**
- * Reads NLMSG_ERROR (netlink(7)): errno, the header of the request, the request's payload unless the kernel capped it,
- * then the attributes of the extended acknowledgement. Undefined if it is the acknowledgement of success.
+ * Reads NLMSG_ERROR (netlink(7)): errno, the header of the request, the request's payload unless
+ * the kernel capped it, then the attributes of the extended acknowledgement. Undefined if it is the
+ * acknowledgement of success.
  */
 function refusalOf(message: NetlinkMessage): Refusal | undefined {
   const error = structOf(message.payload, 4 + messageHeaderLength, "nlmsgerr");

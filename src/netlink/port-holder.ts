@@ -1,5 +1,6 @@
-// Who holds a UDP port in this network namespace, for the error that says a port is taken. Reads /proc and rtnetlink
-// once; a best effort: sockets of other users or PID namespaces have no visible process, kernel sockets have none.
+// Who holds a UDP port in this network namespace, for the error that says a port is taken. Reads
+// /proc and rtnetlink once; a best effort: sockets of other users or PID namespaces have no visible
+// process, kernel sockets have none.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { IpFamily } from "./address-text.js";
@@ -73,7 +74,9 @@ export function findSocketOwners(inodes: ReadonlySet<number>): Map<number, Socke
   return owners;
 }
 
-/** True if a socket of `family` bound to `wanted` (undefined: any address) cannot be beside `entry`. */
+/**
+ * True if a socket of `family` bound to `wanted` (undefined: any address) cannot be beside `entry`.
+ */
 function conflicts(entry: UdpSocketEntry, family: IpFamily, wanted: string | undefined): boolean {
   const address = formatIp(entry.address);
   const entryIsAny = address === anyAddress[entry.family];
@@ -105,7 +108,8 @@ function vxlanHolders(rtnl: NetlinkSocket, port: number, family: IpFamily): stri
 }
 
 function describeUnowned(rtnl: NetlinkSocket, entry: UdpSocketEntry): string[] {
-  // Kernel sockets belong to root; a user's socket has a process, even if it cannot be seen from here.
+  // Kernel sockets belong to root; a user's socket has a process, even if it cannot be seen from
+  // here.
   if (entry.uid !== 0) {
     return [`a process of user ${entry.uid} that is not visible from here`];
   }
@@ -118,8 +122,9 @@ function describeUnowned(rtnl: NetlinkSocket, entry: UdpSocketEntry): string[] {
 }
 
 /**
- * Who holds a UDP port: `process 'culvert' (pid 1234)`, `kernel vxlan device 'vxlan100' (VNI 100)`, or in general words
- * what is known of a socket without a visible process. Undefined if nothing holds it.
+ * Who holds a UDP port: `process 'culvert' (pid 1234)`, `kernel vxlan device 'vxlan100' (VNI 100)`,
+ * or in general words what is known of a socket without a visible process. Undefined if nothing
+ * holds it.
  */
 export function describePortHolder(rtnl: NetlinkSocket, query: PortQuery): string | undefined {
   const entries = [

@@ -1,5 +1,6 @@
-// /proc/net/udp and /proc/net/udp6 (proc(5)) as data. Pure: the caller reads the files. A line that does not have the
-// form is skipped: the kernel may add columns, and a wrong guess here only makes an error message poorer.
+// /proc/net/udp and /proc/net/udp6 (proc(5)) as data. Pure: the caller reads the files. A line that
+// does not have the form is skipped: the kernel may add columns, and a wrong guess here only makes
+// an error message poorer.
 
 import { endianness } from "node:os";
 import type { IpFamily } from "./address-text.js";
@@ -16,7 +17,10 @@ export interface UdpSocketEntry {
 
 const hostIsLittleEndian = endianness() === "LE";
 
-/** Columns of a line: slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode ... */
+/**
+ * Columns of a line: slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode
+ * ...
+ */
 const localColumn = 1;
 const uidColumn = 7;
 const inodeColumn = 9;

@@ -1,5 +1,6 @@
-// Routes of the main table over rtnetlink: list for one device, add, replace, delete, and the kernel's own decision for
-// one destination (RTM_*ROUTE, rtnetlink(7)). Stateless; other tables are not touched.
+// Routes of the main table over rtnetlink: list for one device, add, replace, delete, and the
+// kernel's own decision for one destination (RTM_*ROUTE, rtnetlink(7)). Stateless; other tables are
+// not touched.
 
 import { CulvertError } from "../errors.js";
 import type { IpAddress, IpFamily, IpPrefix } from "./address-text.js";
@@ -89,7 +90,9 @@ function routeRequest(messageType: number, messageFlags: number, rtm: RtmsgField
     .u32(rtm.flags ?? 0);
 }
 
-/** RTA_GATEWAY, or RTA_VIA (family, address) where the gateway is of the other family (RFC 5549). */
+/**
+ * RTA_GATEWAY, or RTA_VIA (family, address) where the gateway is of the other family (RFC 5549).
+ */
 function gatewayOf(attributes: Attributes): string | undefined {
   const gateway = attributes.bytes(RouteAttribute.gateway);
   if (gateway !== undefined) return formatIp(gateway);
@@ -103,7 +106,10 @@ interface NextHop {
   onlink: boolean;
 }
 
-/** The next hops of RTA_MULTIPATH: struct rtnexthop (length, flags, hops, index), each with attributes of its own. */
+/**
+ * The next hops of RTA_MULTIPATH: struct rtnexthop (length, flags, hops, index), each with
+ * attributes of its own.
+ */
 function nextHopsOf(bytes: Uint8Array): NextHop[] {
   const hops: NextHop[] = [];
   let offset = 0;
@@ -169,8 +175,9 @@ function dumpRoutes(rtnl: NetlinkSocket, ifindex: number, family: IpFamily): Net
 }
 
 /**
- * The unicast routes of the main table that leave by one device, IPv4 first. A multipath route gives one entry for each
- * of its next hops on that device. Throws CULVERT_NO_DEVICE if there is no such device.
+ * The unicast routes of the main table that leave by one device, IPv4 first. A multipath route
+ * gives one entry for each of its next hops on that device. Throws CULVERT_NO_DEVICE if there is no
+ * such device.
  */
 export function listRoutes(rtnl: NetlinkSocket, ifindex: number): Route[] {
   const messages = [...dumpRoutes(rtnl, ifindex, 4), ...dumpRoutes(rtnl, ifindex, 6)];
@@ -202,7 +209,8 @@ function changeRoute(
   const { family, prefixLength, bytes } = destinationOf(spec);
   const deleting = verb === "delete";
   const create = NlmFlag.create | (verb === "add" ? NlmFlag.exclusive : NlmFlag.replace);
-  // ip-route(8): a route without a gateway reaches its destinations directly, scope link; IPv6 knows no such scope.
+  // ip-route(8): a route without a gateway reaches its destinations directly, scope link; IPv6
+  // knows no such scope.
   const direct = family === 4 && spec.via === undefined;
   const scope = direct ? RouteScope.link : RouteScope.universe;
   const rtm: RtmsgFields = {
@@ -230,12 +238,17 @@ function changeRoute(
   rtnl.change(request, { subject: "route", verb, object });
 }
 
-/** Adds a route to the main table. Throws CULVERT_EXISTS if one with this destination and metric is there. */
+/**
+ * Adds a route to the main table. Throws CULVERT_EXISTS if one with this destination and metric is
+ * there.
+ */
 export function addRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
   changeRoute(rtnl, route, "add");
 }
 
-/** Adds a route or replaces the one with its destination and metric, whatever device that leaves by. */
+/**
+ * Adds a route or replaces the one with its destination and metric, whatever device that leaves by.
+ */
 export function replaceRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
   changeRoute(rtnl, route, "replace");
 }
@@ -245,7 +258,10 @@ export function deleteRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
   changeRoute(rtnl, route, "delete");
 }
 
-/** `ip route get`: the way to `destination`. Throws CULVERT_NO_ROUTE if the kernel would not send there. */
+/**
+ * `ip route get`: the way to `destination`. Throws CULVERT_NO_ROUTE if the kernel would not send
+ * there.
+ */
 export function getRoute(rtnl: NetlinkSocket, destination: string): RouteDecision {
   const { family, bytes } = parseIp(destination);
   const prefixLength = bitsOf(family);

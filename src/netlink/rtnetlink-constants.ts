@@ -1,10 +1,14 @@
-// Numbers of the rtnetlink interface: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h,
-// linux/neighbour.h. Only what this folder uses; names are the kernel's, grouped by what they belong to.
+// Numbers of the rtnetlink interface: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h,
+// linux/if_addr.h, linux/neighbour.h. Only what this folder uses; names are the kernel's, grouped
+// by what they belong to.
 
 /** Message types every netlink family shares. */
 export const Nlmsg = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
 
-/** nlmsghdr.nlmsg_flags. `replace` to `append` hold for NEW requests, `dump` for GET, `capped` on for acks. */
+/**
+ * nlmsghdr.nlmsg_flags. `replace` to `append` hold for NEW requests, `dump` for GET, `capped` on
+ * for acks.
+ */
 export const NlmFlag = {
   request: 0x1,
   ack: 0x4,

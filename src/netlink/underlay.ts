@@ -1,5 +1,5 @@
-// Which device and local address a tunnel runs over, from what the config gives: `local`, `dev`, or a remote to reach.
-// Reads the kernel's state once; it does not watch it.
+// Which device and local address a tunnel runs over, from what the config gives: `local`, `dev`, or
+// a remote to reach. Reads the kernel's state once; it does not watch it.
 
 import assert from "node:assert";
 import { CulvertError } from "../errors.js";
@@ -19,7 +19,9 @@ export interface UnderlayQuery {
   dev?: string | undefined;
   /** A remote VTEP: decides the family, and device and local address where they are not given. */
   towards?: string | undefined;
-  /** The wanted family where neither `local` nor `towards` tells it; without it IPv4 comes first. */
+  /**
+   * The wanted family where neither `local` nor `towards` tells it; without it IPv4 comes first.
+   */
   family?: IpFamily | undefined;
 }
 
@@ -111,7 +113,8 @@ function ownerOf(rtnl: NetlinkSocket, local: string, dev: Link | undefined): Lin
 
 /**
  * The underlay device, its MTU and the local address for a tunnel.
- * - `local`: the device that owns it. A loopback-owned address with `towards`: the device of that route.
+ * - `local`: the device that owns it. A loopback-owned address with `towards`: the device of that
+ *   route.
  * - `dev`: its first global address of the family of `towards`, or the asked one.
  * - `towards` alone: what the route to it says.
  * Throws CULVERT_NO_DEVICE, CULVERT_NO_ADDRESS (with the addresses there are) or CULVERT_NO_ROUTE.

@@ -1,6 +1,7 @@
-// One batch on its way from a device to the underlay: the arena that holds the frames, one row per frame, and the send
-// list (which frame goes where, behind which header). Rows and columns are those of native-bindings/include/abi.h.
-// Made once per worker and used again for every batch; nothing here allocates after construction or does I/O.
+// One batch on its way from a device to the underlay: the arena that holds the frames, one row per
+// frame, and the send list (which frame goes where, behind which header). Rows and columns are
+// those of native-bindings/include/abi.h. Made once per worker and used again for every batch;
+// nothing here allocates after construction or does I/O.
 
 import {
   EGRESS_ARENA_BYTES,
@@ -39,7 +40,10 @@ export class EgressBatch {
     this.#scratch = 0;
   }
 
-  /** Arena offset of `bytes` free bytes that stay as written until `beginSends`, or -1 when there are none left. */
+  /**
+   * Arena offset of `bytes` free bytes that stay as written until `beginSends`, or -1 when there
+   * are none left.
+   */
   allocateScratch(bytes: number): number {
     const at = this.#scratch;
     if (at + bytes > SCRATCH_BYTES) return -1;
@@ -53,7 +57,8 @@ export class EgressBatch {
   }
 
   /**
-   * Adds a send. The header lies at arena offset `header`; native code sends it and the frame behind it.
+   * Adds a send. The header lies at arena offset `header`; native code sends it and the frame
+   * behind it.
    * @param tos outer TOS or traffic class
    * @param flags SEND_NO_GSO or 0
    * @returns false when the list is full
@@ -83,7 +88,10 @@ export class EgressBatch {
     return true;
   }
 
-  /** Packets that a frame becomes on the wire: the segments of a superpacket whose headers were located, else 1. */
+  /**
+   * Packets that a frame becomes on the wire: the segments of a superpacket whose headers were
+   * located, else 1.
+   */
   wirePackets(frame: number): number {
     const row = frame * FRAME_WORDS;
     const segment_bytes = this.frames[row + FRAME_GSO_SIZE];
@@ -103,7 +111,9 @@ export class EgressBatch {
       : Math.min(length, payload + segment_bytes);
   }
 
-  /** Moves a row of the send list towards its start, for a second try with only those that failed. */
+  /**
+   * Moves a row of the send list towards its start, for a second try with only those that failed.
+   */
   moveSend(from: number, to: number): void {
     this.sends.copyWithin(to * SEND_WORDS, from * SEND_WORDS, (from + 1) * SEND_WORDS);
   }

@@ -1,8 +1,9 @@
-// Memory of the remote table: rows of fixed layout that native code reads to fill socket addresses. Which rows exist
-// and why is remote-table.ts; nothing here takes a lock.
+// Memory of the remote table: rows of fixed layout that native code reads to fill socket addresses.
+// Which rows exist and why is remote-table.ts; nothing here takes a lock.
 //
-// Free rows are handed out in turn, so that a row is used again as late as possible: an index that a reader took just
-// before the row was freed then most likely points to a free row, not to somebody else.
+// Free rows are handed out in turn, so that a row is used again as late as possible: an index that
+// a reader took just before the row was freed then most likely points to a free row, not to
+// somebody else.
 
 /** Int32 words of a row (64 bytes: one cache line). */
 export const REMOTE_WORDS = 16;
@@ -22,7 +23,10 @@ export const REMOTE_FLAGS = 9;
 export const REMOTE_REFERENCES = 10;
 /** When a packet last came from it, seconds of `monotonicSeconds`; 0 = never. */
 export const REMOTE_LAST_SEEN = 11;
-/** Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is that row. */
+/**
+ * Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is
+ * that row.
+ */
 export const REMOTE_BASE = 13;
 
 /** A configured peer: it may send to us. */

@@ -1,16 +1,20 @@
-// Remotes (VTEPs) of all tunnels of the daemon. FDB, flood lists and routes hold their row indices. It does not know
-// who configured a remote, nor why.
+// Remotes (VTEPs) of all tunnels of the daemon. FDB, flood lists and routes hold their row indices.
+// It does not know who configured a remote, nor why.
 //
 // Theory of operation.
-// - A row (remote-rows.ts) means the same remote for as long as it is referenced. An index (SharedTable) finds it by
-//   (tunnel, address, port, VNI); the index's lock guards the rows as well.
-// - Ingress knows a sender by tunnel and address only. So a remote with a port or VNI other than the tunnel's own keeps
-//   alive a *base row* with the tunnel's own, and `findSender` looks for that.
-// - Configured users (FDB entry, flood list, route) count references; at zero the row is freed. A learned remote has no
-//   reference; it is freed by `age` when nothing was heard of it. FDB entries that were learned from it have stamps
-//   that are never newer: age the FDB first, then nothing points to the freed row.
+// - A row (remote-rows.ts) means the same remote for as long as it is referenced. An index
+//   (SharedTable) finds it by (tunnel, address, port, VNI); the index's lock guards the rows as
+//   well.
+// - Ingress knows a sender by tunnel and address only. So a remote with a port or VNI other than
+//   the tunnel's own keeps alive a *base row* with the tunnel's own, and `findSender` looks for
+//   that.
+// - Configured users (FDB entry, flood list, route) count references; at zero the row is freed. A
+//   learned remote has no reference; it is freed by `age` when nothing was heard of it. FDB entries
+//   that were learned from it have stamps that are never newer: age the FDB first, then nothing
+//   points to the freed row.
 // - Workers write two words of a used row without the lock: flags (atomically) and last seen.
-// - After a dead writer, rows that the index does not know are freed; reference counts may be one too high then.
+// - After a dead writer, rows that the index does not know are freed; reference counts may be one
+//   too high then.
 import assert from "node:assert/strict";
 import { MAX_REMOTES, MAX_TUNNELS } from "../shared-memory/limits.js";
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
@@ -142,7 +146,8 @@ export class RemoteTable {
   }
 
   /**
-   * Adds a remote, or one reference to it and the given flags, for a configured user. May sleep for the lock: control.
+   * Adds a remote, or one reference to it and the given flags, for a configured user. May sleep for
+   * the lock: control.
    * @returns its row, or REMOTE_TABLE_FULL
    */
   acquire(
@@ -174,7 +179,8 @@ export class RemoteTable {
   }
 
   /**
-   * Adds a remote that a packet came from, without a reference, or marks it as seen. Never sleeps: data path.
+   * Adds a remote that a packet came from, without a reference, or marks it as seen. Never sleeps:
+   * data path.
    * @returns its row, REMOTE_TABLE_FULL or REMOTE_TABLE_BUSY
    */
   learn(tunnel: number, w0: number, w1: number, w2: number, w3: number, now_s: number): number {
@@ -197,7 +203,10 @@ export class RemoteTable {
     return row;
   }
 
-  /** Gives a reference back; at the last one the row is freed, unless the remote was learned as well. */
+  /**
+   * Gives a reference back; at the last one the row is freed, unless the remote was learned as
+   * well.
+   */
   release(row: number): void {
     this.#lock();
     try {
@@ -245,13 +254,18 @@ export class RemoteTable {
     Atomics.and(this.#rows.words, row * REMOTE_WORDS + REMOTE_FLAGS, ~flags);
   }
 
-  /** Notes that a packet came from the remote. Hot, from any thread: a word, stored once per second. */
+  /**
+   * Notes that a packet came from the remote. Hot, from any thread: a word, stored once per second.
+   */
   seen(row: number, now_s: number): void {
     const at = row * REMOTE_WORDS + REMOTE_LAST_SEEN;
     if (this.#rows.words[at] !== (now_s | 0)) this.#rows.words[at] = now_s;
   }
 
-  /** Hot. @returns the base row of a remote that has another port or VNI than the tunnel, else the row itself */
+  /**
+   * Hot. @returns the base row of a remote that has another port or VNI than the tunnel, else the
+   * row itself
+   */
   base(row: number): number {
     const base = this.#rows.word(row, REMOTE_BASE);
     return base < 0 ? row : base;
@@ -327,7 +341,10 @@ export class RemoteTable {
     else this.clearFlags(row, REMOTE_FLAG_ALLOWED);
   }
 
-  /** Fills a row and tells the index; the writer only, and only right after `find` said -1 to the same key. */
+  /**
+   * Fills a row and tells the index; the writer only, and only right after `find` said -1 to the
+   * same key.
+   */
   #insert(
     tunnel: number,
     w0: number,
@@ -351,7 +368,10 @@ export class RemoteTable {
     this.#rows.free(row);
   }
 
-  /** @returns the slot of the index that has the row's key; the index's value is the row it points to */
+  /**
+   * @returns the slot of the index that has the row's key; the index's value is the row it points
+   * to
+   */
   #slotOf(row: number): number {
     const key = this.#index.key;
     key[0] = (this.#rows.word(row, REMOTE_TUNNEL) << 16) | this.port(row);

@@ -1,11 +1,13 @@
-// Routes of one IPIP tunnel: longest-prefix match from inner IPv4 destination to gateway and remote. It decides
-// nothing: what "no gateway" means for the outer destination is up to forwarding.
+// Routes of one IPIP tunnel: longest-prefix match from inner IPv4 destination to gateway and
+// remote. It decides nothing: what "no gateway" means for the outer destination is up to
+// forwarding.
 //
-// Theory of operation. A SharedTable with key (prefix length, prefix) and value (gateway, remote index), and a bitmap
-// of the prefix lengths that occur. A lookup probes the table once per length present, longest first: real tables
-// have a handful of lengths, and memory is one slot per route, unlike a trie's nodes. A length's bit is set before its
-// first route is added and cleared after its last one is gone, so a lookup never misses a route that is there.
-// IPv6 would be a second table of this kind with a five-word key; nothing here builds it.
+// Theory of operation. A SharedTable with key (prefix length, prefix) and value (gateway, remote
+// index), and a bitmap of the prefix lengths that occur. A lookup probes the table once per length
+// present, longest first: real tables have a handful of lengths, and memory is one slot per route,
+// unlike a trie's nodes. A length's bit is set before its first route is added and cleared after
+// its last one is gone, so a lookup never misses a route that is there. IPv6 would be a second
+// table of this kind with a five-word key; nothing here builds it.
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
 import {
   TABLE_EXISTS,
@@ -90,8 +92,8 @@ export class RouteTable {
   }
 
   /**
-   * Finds the route with the longest prefix. Hot. Gateway and remote are of one and the same route, also while
-   * another thread replaces it.
+   * Finds the route with the longest prefix. Hot. Gateway and remote are of one and the same route,
+   * also while another thread replaces it.
    * @param destination IPv4 address
    * @param out ROUTE_RESULT_WORDS words; untouched on a miss
    * @returns the prefix length of the route, or -1 (no-route)
@@ -107,7 +109,9 @@ export class RouteTable {
     return -1;
   }
 
-  /** Adds a route, unless the prefix has one. TABLE_INVALID: host bits set or a length that is none. */
+  /**
+   * Adds a route, unless the prefix has one. TABLE_INVALID: host bits set or a length that is none.
+   */
   add(entry: RouteEntry): TableResult {
     if (!isPrefix(entry)) return TABLE_INVALID;
     this.#lock();

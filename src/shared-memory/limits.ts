@@ -1,5 +1,5 @@
-// Every size limit of the shared tables. A limit here bounds memory that is reserved at start or on tunnel creation;
-// pages that are never touched cost address space only.
+// Every size limit of the shared tables. A limit here bounds memory that is reserved at start or on
+// tunnel creation; pages that are never touched cost address space only.
 
 /** Tunnels of one daemon; a tunnel index is 0..MAX_TUNNELS-1. */
 export const MAX_TUNNELS = 1024;

@@ -1,21 +1,27 @@
-// Hash table of fixed-width integer keys and values on a SharedArrayBuffer, one writer at a time, any number of
-// lock-free readers. What keys and values mean is the business of the tables built on it.
+// Hash table of fixed-width integer keys and values on a SharedArrayBuffer, one writer at a time,
+// any number of lock-free readers. What keys and values mean is the business of the tables built on
+// it.
 //
 // Theory of operation.
-// - Storage: power-of-two slots, at least twice the entries, linear probing from a seeded hash (peers choose the keys).
-//   A slot is [head, key words, value words], its width a power of two so that it lies in one cache line. An entry never
-//   moves during its life.
-// - head = version << 3 | state << 1 | writing. A reader that finds its key loads the head, copies the value, and
-//   believes the copy only if the head is still the same. Readers give up on a slot after READ_ATTEMPTS and call
-//   it a miss: so a writer that died (or sleeps) inside a slot costs misses of this one entry, never a hang.
-// - Order between threads: writers store every word with Atomics.store. Readers pay for two atomic operations per hit,
-//   none per probe: the load of the head orders what follows it, the addition on a private word is the fence before
-//   the second look (an atomic load would not hold back the plain loads before it on ARM). Measured: each costs 8 ns.
-// - Deletion: a slot becomes a tombstone only if an entry behind it was pushed past it, otherwise empty at once, and
-//   so do tombstones in front of it that nothing needs any longer. Chains stay short under churn without a rebuild.
-// - Key and value travel in the scratch arrays `key` and `value` of the instance (one instance per thread): nothing is
-//   allocated. Words are 32 bits; signed or unsigned makes no difference on the way in, they come out signed.
-// - A lock taken over from a dead writer repairs the table: half-written entries are dropped, counts made anew.
+// - Storage: power-of-two slots, at least twice the entries, linear probing from a seeded hash
+//   (peers choose the keys). A slot is [head, key words, value words], its width a power of two so
+//   that it lies in one cache line. An entry never moves during its life.
+// - head = version << 3 | state << 1 | writing. A reader that finds its key loads the head, copies
+//   the value, and believes the copy only if the head is still the same. Readers give up on a slot
+//   after READ_ATTEMPTS and call it a miss: so a writer that died (or sleeps) inside a slot costs
+//   misses of this one entry, never a hang.
+// - Order between threads: writers store every word with Atomics.store. Readers pay for two atomic
+//   operations per hit, none per probe: the load of the head orders what follows it, the addition
+//   on a private word is the fence before the second look (an atomic load would not hold back the
+//   plain loads before it on ARM). Measured: each costs 8 ns.
+// - Deletion: a slot becomes a tombstone only if an entry behind it was pushed past it, otherwise
+//   empty at once, and so do tombstones in front of it that nothing needs any longer. Chains stay
+//   short under churn without a rebuild.
+// - Key and value travel in the scratch arrays `key` and `value` of the instance (one instance per
+//   thread): nothing is allocated. Words are 32 bits; signed or unsigned makes no difference on the
+//   way in, they come out signed.
+// - A lock taken over from a dead writer repairs the table: half-written entries are dropped,
+//   counts made anew.
 import assert from "node:assert/strict";
 import { MAX_TABLE_ENTRIES } from "./limits.js";
 import { LOCK_WORDS, WriterLock } from "./writer-lock.js";
@@ -33,7 +39,10 @@ const HEADER_WORDS = LOCK_WORDS + 1;
 const READ_ATTEMPTS = 1000;
 /** Times that `readSlot` starts over because the slot got another key while it was read. */
 const SLOT_ATTEMPTS = 8;
-/** Slots that a deletion looks ahead for entries that need the freed slot; beyond, a tombstone is assumed needed. */
+/**
+ * Slots that a deletion looks ahead for entries that need the freed slot; beyond, a tombstone is
+ * assumed needed.
+ */
 const LOOK_AHEAD = 64;
 /** Slots that a sweep over the table handles per acquisition of the lock: some 10 us. */
 const SWEEP_SLOTS = 1024;
@@ -148,14 +157,18 @@ export class SharedTable {
   }
 
   /**
-   * Stores one value word of a used slot without the lock, for a time stamp that any reader may refresh. If the slot
-   * has meanwhile become another entry's, that one gets the word: use it only where this does no harm.
+   * Stores one value word of a used slot without the lock, for a time stamp that any reader may
+   * refresh. If the slot has meanwhile become another entry's, that one gets the word: use it only
+   * where this does no harm.
    */
   storeWord(slot: number, word: number, bits: number): void {
     this.#slots[(slot << this.#strideBits) + 1 + this.#keyWords + word] = bits;
   }
 
-  /** Becomes the writer, sleeping for it if need be. @returns true if the table was repaired after a dead writer */
+  /**
+   * Becomes the writer, sleeping for it if need be. @returns true if the table was repaired after a
+   * dead writer
+   */
   lock(): boolean {
     const takenOver = this.#lock.lock();
     if (takenOver) this.#repair();
@@ -171,7 +184,10 @@ export class SharedTable {
     this.#lock.unlock();
   }
 
-  /** Adds `key` -> `value`; the writer only, and only after `find` said -1. @returns false if the table is full */
+  /**
+   * Adds `key` -> `value`; the writer only, and only after `find` said -1. @returns false if the
+   * table is full
+   */
   insert(): boolean {
     const count = this.#header[COUNT];
     if (count >= this.maxEntries) return false;
@@ -210,8 +226,9 @@ export class SharedTable {
   }
 
   /**
-   * Removes every entry that `matches` says yes to, reading it in `key` and `value`. Takes the lock itself, one
-   * stretch of slots at a time, so other writers get their turn; entries added meanwhile may be missed.
+   * Removes every entry that `matches` says yes to, reading it in `key` and `value`. Takes the lock
+   * itself, one stretch of slots at a time, so other writers get their turn; entries added
+   * meanwhile may be missed.
    * @returns entries removed
    */
   removeWhere(matches: () => boolean): number {
@@ -280,13 +297,19 @@ export class SharedTable {
     this.#setHead(at, this.#slots[at], state);
   }
 
-  /** Gives the slot at word `at` a new state, ends any writing and makes readers in the slot look again. */
+  /**
+   * Gives the slot at word `at` a new state, ends any writing and makes readers in the slot look
+   * again.
+   */
   #setHead(at: number, head: number, state: number): void {
     const version = (head & ~(STATE_MASK | WRITING)) + VERSION_STEP;
     Atomics.store(this.#slots, at, version | state);
   }
 
-  /** True if an entry behind the slot has its home at or before it, so that lookups must walk on over it. */
+  /**
+   * True if an entry behind the slot has its home at or before it, so that lookups must walk on
+   * over it.
+   */
   #isPassed(slot: number): boolean {
     for (let distance = 1; distance <= LOOK_AHEAD; distance++) {
       const other = (slot + distance) & this.#mask;
@@ -316,7 +339,10 @@ function strideBits(keyWords: number, valueWords: number): number {
   return 32 - Math.clz32(keyWords + valueWords);
 }
 
-/** Multiply-and-xorshift over `count` words from `at`; every input bit reaches every bit of the result. */
+/**
+ * Multiply-and-xorshift over `count` words from `at`; every input bit reaches every bit of the
+ * result.
+ */
 function hashWords(words: Int32Array, at: number, count: number, seed: number): number {
   let hash = seed;
   for (let word = 0; word < count; word++) {

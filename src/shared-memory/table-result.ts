@@ -1,5 +1,5 @@
-// Results of control operations on tables: numbers, because operating a full table is not exceptional. The control
-// resources turn them into errors for people.
+// Results of control operations on tables: numbers, because operating a full table is not
+// exceptional. The control resources turn them into errors for people.
 
 /** Done. */
 export const TABLE_OK = 0;

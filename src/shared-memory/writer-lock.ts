@@ -1,12 +1,14 @@
 // One lock per table, for its writers only; readers never touch it.
 //
-// Theory of operation. The holder word is 0 (free) or the ticket of the holder; a ticket is used once (until 2^32
-// acquisitions later), so "the same ticket for half a second" means one and the same critical section. Sections take
-// microseconds (long operations take the lock anew per stretch of slots), hence a section that outlasts
-// TAKEOVER_WAITS timed-out waits belongs to a thread that died in it, and a waiter takes the lock over. It learns so
-// from `lock()` and repairs the table. Waits are counted instead of the clock being read: a suspended machine wakes
-// with one wait elapsed, not with all of them. A holder that was only asleep that long (a debugger) finds its ticket
-// gone on unlock and leaves the lock alone; what it wrote meanwhile is not protected, which is accepted.
+// Theory of operation. The holder word is 0 (free) or the ticket of the holder; a ticket is used
+// once (until 2^32 acquisitions later), so "the same ticket for half a second" means one and the
+// same critical section. Sections take microseconds (long operations take the lock anew per stretch
+// of slots), hence a section that outlasts TAKEOVER_WAITS timed-out waits belongs to a thread that
+// died in it, and a waiter takes the lock over. It learns so from `lock()` and repairs the table.
+// Waits are counted instead of the clock being read: a suspended machine wakes with one wait
+// elapsed, not with all of them. A holder that was only asleep that long (a debugger) finds its
+// ticket gone on unlock and leaves the lock alone; what it wrote meanwhile is not protected, which
+// is accepted.
 
 const HOLDER = 0;
 const NEXT_TICKET = 1;
@@ -14,7 +16,10 @@ const WAITERS = 2;
 
 /** Int32 words that a lock occupies. */
 export const LOCK_WORDS = 3;
-/** Looks at a held lock before giving up (`tryLock`) or going to sleep (`lock`): about a microsecond. */
+/**
+ * Looks at a held lock before giving up (`tryLock`) or going to sleep (`lock`): about a
+ * microsecond.
+ */
 const SPINS = 100;
 const WAIT_MS = 10;
 const TAKEOVER_WAITS = 50;
@@ -33,7 +38,10 @@ export class WriterLock {
     this.#takeoverWaits = takeoverWaits;
   }
 
-  /** Takes the lock if it is free now or within about a microsecond. Never sleeps: for the data path. */
+  /**
+   * Takes the lock if it is free now or within about a microsecond. Never sleeps: for the data
+   * path.
+   */
   tryLock(): boolean {
     const ticket = this.#nextTicket();
     for (let spin = 0; spin < SPINS; spin++) {

@@ -1,16 +1,20 @@
-// Packet counters in shared memory: per tunnel, per remote, and for packets that belong to no tunnel. Counts only;
-// names for people and metrics are made elsewhere from TunnelCounter and drop-reasons.ts.
+// Packet counters in shared memory: per tunnel, per remote, and for packets that belong to no
+// tunnel. Counts only; names for people and metrics are made elsewhere from TunnelCounter and
+// drop-reasons.ts.
 //
-// Theory of operation. Every worker has its own block for every tunnel and every remote, so each number has one writer
-// and needs no atomic operation; the main thread sums over the workers when somebody asks. Numbers are doubles: exact up
-// to 2^53, and aligned, so that no 64-bit machine shows half of one. Workers only ever add; when a tunnel index or a
-// remote row gets a new owner, the main thread notes where the sums stand (`restartTunnel`, `restartRemote`) and
-// subtracts that from then on. This note is the main thread's own: exactly one `Counters` reads.
+// Theory of operation. Every worker has its own block for every tunnel and every remote, so each
+// number has one writer and needs no atomic operation; the main thread sums over the workers when
+// somebody asks. Numbers are doubles: exact up to 2^53, and aligned, so that no 64-bit machine
+// shows half of one. Workers only ever add; when a tunnel index or a remote row gets a new owner,
+// the main thread notes where the sums stand (`restartTunnel`, `restartRemote`) and subtracts that
+// from then on. This note is the main thread's own: exactly one `Counters` reads.
 import assert from "node:assert/strict";
 import { MAX_REMOTES, MAX_TUNNELS } from "../shared-memory/limits.js";
 import { DROP_REASONS } from "./drop-reasons.js";
 
-/** Fields of a tunnel's block. Packets are packets on the wire (segments), superpackets count apart. */
+/**
+ * Fields of a tunnel's block. Packets are packets on the wire (segments), superpackets count apart.
+ */
 export const TunnelCounter = {
   egressPackets: 0,
   egressBytes: 1,
@@ -97,7 +101,10 @@ export class WorkerCounters {
     this.#tunnels[(tunnel + 1) * TUNNEL_DOUBLES + field] += count;
   }
 
-  /** @param tunnel index or NO_TUNNEL. @param reasonId `id` of a DropReason. @param packets on the wire */
+  /**
+   * @param tunnel index or NO_TUNNEL. @param reasonId `id` of a DropReason. @param packets on the
+   * wire
+   */
   drop(tunnel: number, reasonId: number, packets: number): void {
     this.#tunnels[(tunnel + 1) * TUNNEL_DOUBLES + DROPS + reasonId] += packets;
   }

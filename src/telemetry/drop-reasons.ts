@@ -1,8 +1,12 @@
-// The one list of why packets are dropped (and of events worth a count that drop nothing). Counters, metrics and
-// `culvert counters` are made from it. A name never changes its meaning: dashboards and scripts hold on to it.
+// The one list of why packets are dropped (and of events worth a count that drop nothing).
+// Counters, metrics and `culvert counters` are made from it. A name never changes its meaning:
+// dashboards and scripts hold on to it.
 
 export interface DropReason {
-  /** Position in counter blocks: dense from 0, in the order of the list. May change from version to version. */
+  /**
+   * Position in counter blocks: dense from 0, in the order of the list. May change from version to
+   * version.
+   */
   readonly id: number;
   /** Stable, kebab-case, the same word for one reason whatever the direction. */
   readonly name: string;

@@ -1,8 +1,9 @@
 // Logging of the control plane. The data path never logs: it counts (drop-reasons.ts).
 //
-// Goals: JSON lines for programs, priorities for the journal, short lines for a person at a terminal, and no way for
-// a peer or client to flood the log. Storage: one small record per rate-limited key, at most MAX_KEYS per logger.
-// Everything goes to stderr: stdout belongs to the commands.
+// Goals: JSON lines for programs, priorities for the journal, short lines for a person at a
+// terminal, and no way for a peer or client to flood the log. Storage: one small record per
+// rate-limited key, at most MAX_KEYS per logger. Everything goes to stderr: stdout belongs to the
+// commands.
 
 import { fstatSync } from "node:fs";
 import { type DestinationStream, type Logger, pino } from "pino";
@@ -24,8 +25,8 @@ export interface LoggerOptions {
 }
 
 /**
- * "terminal" when stderr is one; "journal" when systemd connected it to the journal, which systemd.exec(5) says by
- * JOURNAL_STREAM=device:inode of the stream; "json" for everything else.
+ * "terminal" when stderr is one; "journal" when systemd connected it to the journal, which
+ * systemd.exec(5) says by JOURNAL_STREAM=device:inode of the stream; "json" for everything else.
  */
 export function detectLogFormat(
   stream: { isTTY?: boolean; fd: number } = process.stderr,
@@ -119,7 +120,7 @@ function fieldText(value: unknown): string {
 
 /** What came from a peer or a file must not move the cursor of a terminal. */
 function clean(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is the purpose
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are looked for.
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
@@ -130,7 +131,10 @@ export interface RateLimitedLog {
   error(fields: object, message: string): void;
 }
 
-/** Keys that a logger tells apart; further ones share one limit, so that invented keys cannot grow the memory. */
+/**
+ * Keys that a logger tells apart; further ones share one limit, so that invented keys cannot grow
+ * the memory.
+ */
 const MAX_KEYS = 1024;
 const OVERFLOW_KEY = "(others)";
 
@@ -143,9 +147,9 @@ interface Gate {
 const gatesByLogger = new WeakMap<object, Map<string, Gate>>();
 
 /**
- * A view of `log` that writes at most one line per `interval_s` seconds for all callers with the same `key`. The first
- * line passes at once; a later one carries `suppressed`, the number of lines that were left out since the last.
- * `now_ms` is any clock that never runs backwards.
+ * A view of `log` that writes at most one line per `interval_s` seconds for all callers with the
+ * same `key`. The first line passes at once; a later one carries `suppressed`, the number of lines
+ * that were left out since the last. `now_ms` is any clock that never runs backwards.
  */
 export function rateLimited(
   log: RateLimitedLog,

@@ -1,5 +1,6 @@
-// Prometheus metrics of a daemon, filled from its counters when a scrape asks, and the HTTP server for them. Holds no
-// counts of its own: counters, `culvert counters` and these metrics come from one table.
+// Prometheus metrics of a daemon, filled from its counters when a scrape asks, and the HTTP server
+// for them. Holds no counts of its own: counters, `culvert counters` and these metrics come from
+// one table.
 
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -104,7 +105,8 @@ export function createMetrics(sample: () => MetricsSample): Metrics {
     contentType: registry.contentType,
     render: async () => {
       const report = sample();
-      // The report holds totals: start from nothing, so that tunnels and peers that are gone leave no stale series.
+      // The report holds totals: start from nothing, so that tunnels and peers that are gone leave
+      // no stale series.
       for (const name of ownNames) registry.getSingleMetric(name)?.reset();
       fill(report);
       return registry.metrics();
@@ -131,8 +133,8 @@ const IDLE_TIMEOUT_MS = 30_000;
 const MAX_HEADERS_BYTES = 8 * 1024;
 
 /**
- * Serves `/metrics`. Throws CULVERT_METRICS_LISTEN (an address that is not this host's, no permission, not an address)
- * and CULVERT_METRICS_ADDRESS_IN_USE.
+ * Serves `/metrics`. Throws CULVERT_METRICS_LISTEN (an address that is not this host's, no
+ * permission, not an address) and CULVERT_METRICS_ADDRESS_IN_USE.
  */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const { host, port } = parseListen(options.listen);

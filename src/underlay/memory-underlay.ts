@@ -1,6 +1,7 @@
-// A network in memory, for whole data planes without root: joins the senders and receivers of several hosts in one
-// process. UDP (VXLAN) and raw (IPIP) flavour. It has no offloads: a superpacket, or a frame whose checksum is left to
-// the underlay, is refused with EINVAL. Faults are the tests' business: `onSend` decides what becomes of each send.
+// A network in memory, for whole data planes without root: joins the senders and receivers of
+// several hosts in one process. UDP (VXLAN) and raw (IPIP) flavour. It has no offloads: a
+// superpacket, or a frame whose checksum is left to the underlay, is refused with EINVAL. Faults
+// are the tests' business: `onSend` decides what becomes of each send.
 
 import {
   EGRESS_ARENA_BYTES,
@@ -68,8 +69,8 @@ export interface Datagram {
   readonly tos: number;
   readonly bytes: Uint8Array;
   /**
-   * As UDP_GRO would give it: several datagrams of this size behind each other, the last maybe shorter, alike enough
-   * to be one run. Absent: one datagram.
+   * As UDP_GRO would give it: several datagrams of this size behind each other, the last maybe
+   * shorter, alike enough to be one run. Absent: one datagram.
    */
   readonly segment_bytes?: number;
 }
@@ -133,7 +134,9 @@ export class MemoryNetwork {
     return 0;
   }
 
-  /** Puts a datagram into the queue of the socket it goes to; nothing happens when there is none. */
+  /**
+   * Puts a datagram into the queue of the socket it goes to; nothing happens when there is none.
+   */
   deliver(datagram: Addressed): void {
     const { destination, destinationPort } = datagram;
     this.#receivers.get(socketKey(destination, destinationPort))?.queue.push(datagram);
@@ -150,7 +153,9 @@ function socketKey({ w0, w1, w2, w3 }: IpAddress, port: number): string {
   return `${formatIp(w0, w1, w2, w3)} ${port}`;
 }
 
-/** Walks the send list as native code does: every row gets a result, one that fails stops no other. */
+/**
+ * Walks the send list as native code does: every row gets a result, one that fails stops no other.
+ */
 abstract class MemorySender implements UnderlaySender {
   protected readonly network: MemoryNetwork;
   abstract readonly socketCount: number;
@@ -237,7 +242,9 @@ class MemoryUdpSender extends MemorySender {
   }
 }
 
-/** Completes the outer header as the kernel does for IP_HDRINCL (raw(7)): total length and checksum. */
+/**
+ * Completes the outer header as the kernel does for IP_HDRINCL (raw(7)): total length and checksum.
+ */
 class MemoryRawSender extends MemorySender {
   readonly fragments = false;
   readonly socketCount = 1;

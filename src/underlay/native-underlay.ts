@@ -1,4 +1,5 @@
-// UDP and raw IPIP sockets, moved in batches by native code. They open nothing: the daemon opened the descriptors.
+// UDP and raw IPIP sockets, moved in batches by native code. They open nothing: the daemon opened
+// the descriptors.
 
 import { type EgressHandle, type IngressHandle, native } from "#native";
 import type { EgressBatch } from "../packet/egress-batch.js";
@@ -12,7 +13,9 @@ function kernelPathMtu_bytes(w0: number, w1: number, w2: number, w3: number, dev
   return native.pathMtu(family, Int32Array.of(w0, w1, w2, w3), dev);
 }
 
-/** Sends VXLAN through a pool of sockets: one source port each, so that flows spread (RFC 7348 § 5). */
+/**
+ * Sends VXLAN through a pool of sockets: one source port each, so that flows spread (RFC 7348 § 5).
+ */
 export class UdpSender implements UnderlaySender {
   readonly socketCount: number;
   readonly fragments = true;

@@ -1,5 +1,6 @@
-// What forwarding knows of the network side: something that sends a batch's send list, and something that receives
-// runs. UDP and raw IPIP go through native code; the memory underlay joins two forwarders in one process, for tests.
+// What forwarding knows of the network side: something that sends a batch's send list, and
+// something that receives runs. UDP and raw IPIP go through native code; the memory underlay joins
+// two forwarders in one process, for tests.
 
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
@@ -7,11 +8,13 @@ import type { IngressBatch } from "../packet/ingress-batch.js";
 export interface UnderlaySender {
   /** Sockets to choose from by flow hash, a power of two. */
   readonly socketCount: number;
-  /** Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused. */
+  /**
+   * Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused.
+   */
   readonly fragments: boolean;
   /**
-   * What the kernel holds for the path MTU towards an address of the underlay, learned values included. Some system
-   * calls: for the rare frame that was too big.
+   * What the kernel holds for the path MTU towards an address of the underlay, learned values
+   * included. Some system calls: for the rare frame that was too big.
    * @returns bytes of an outer packet, or a negative number when it is not known
    */
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number;

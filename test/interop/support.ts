@@ -238,7 +238,10 @@ const checkedChecksums = ["ip", "udp", "tcp"].flatMap((protocol) => [
   `${protocol}.check_checksum:TRUE`,
 ]);
 
-/** Ports of the transfers: else the other side's ephemeral port may be one of a protocol that tshark knows. */
+/**
+ * Ports of the transfers: else the other side's ephemeral port may be one of a protocol that tshark
+ * knows.
+ */
 const plainPayload = ["-d", "tcp.port==5301,data", "-d", "udp.port==5302,data"];
 
 /**

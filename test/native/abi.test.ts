@@ -1,4 +1,5 @@
-// The boundary's definitions agree wherever they stand: abi.h, the generated abi.ts, and rows kept by TypeScript.
+// The boundary's definitions agree wherever they stand: abi.h, the generated abi.ts, and rows kept
+// by TypeScript.
 
 import { describe, expect, it } from "vitest";
 import * as abi from "#native";

@@ -1,5 +1,5 @@
-// Every exported function with arguments that are missing, of the wrong type or too short: -EINVAL (or the errno of a
-// descriptor that is not open), never an exception, never a crash.
+// Every exported function with arguments that are missing, of the wrong type or too short: -EINVAL
+// (or the errno of a descriptor that is not open), never an exception, never a crash.
 
 import { afterAll, describe, expect, it } from "vitest";
 import {

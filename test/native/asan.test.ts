@@ -1,5 +1,6 @@
-// The other native tests once more, with the addon built with AddressSanitizer and UndefinedBehaviorSanitizer. The
-// arenas are ArrayBuffers, which Node.js takes from calloc: the sanitizer sees an access one byte beyond them.
+// The other native tests once more, with the addon built with AddressSanitizer and
+// UndefinedBehaviorSanitizer. The arenas are ArrayBuffers, which Node.js takes from calloc: the
+// sanitizer sees an access one byte beyond them.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";

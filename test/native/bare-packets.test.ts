@@ -1,5 +1,5 @@
-// Bare IP packets, as IPIP and TUN devices have them: through raw sockets (in a namespace), and what `decapWriteBatch`
-// writes to a TUN device, seen in a file that stands for it.
+// Bare IP packets, as IPIP and TUN devices have them: through raw sockets (in a namespace), and
+// what `decapWriteBatch` writes to a TUN device, seen in a file that stands for it.
 
 import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -125,7 +125,10 @@ describe("decapWriteBatch to a TUN device", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  /** Writes packets behind 20 bytes each; answers what the device would have got and the sum of each column asked. */
+  /**
+   * Writes packets behind 20 bytes each; answers what the device would have got and the sum of each
+   * column asked.
+   */
   function write(packets: readonly Uint8Array[], columns: readonly number[], offloads: number) {
     const { arena, runs } = receiver.batch;
     let at = 0;

@@ -1,5 +1,6 @@
-// The two batches of a worker with their native state, for tests: a Sender that fills frames and the send list by hand,
-// a Receiver that gives runs as objects. Sockets are real ones on loopback; `Descriptors` closes them.
+// The two batches of a worker with their native state, for tests: a Sender that fills frames and
+// the send list by hand, a Receiver that gives runs as objects. Sockets are real ones on loopback;
+// `Descriptors` closes them.
 
 import {
   type EgressHandle,
@@ -100,7 +101,10 @@ export class Sender {
     return row;
   }
 
-  /** Puts a frame into the arena behind its headroom, a VXLAN header in front of it; answers its row. */
+  /**
+   * Puts a frame into the arena behind its headroom, a VXLAN header in front of it; answers its
+   * row.
+   */
   addFrame(bytes: Uint8Array, vni: number, fields: FrameFields = {}): number {
     const row = this.batch.frameCount++;
     const offset = this.#cursor + HEADROOM_BYTES;

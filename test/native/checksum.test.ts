@@ -1,4 +1,5 @@
-// The native sum against src/wire's over the same bytes: every short length, odd starts, the vectorised loop's edges.
+// The native sum against src/wire's over the same bytes: every short length, odd starts, the
+// vectorised loop's edges.
 
 import { describe, expect, it } from "vitest";
 import { native } from "#native";

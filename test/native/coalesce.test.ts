@@ -1,6 +1,7 @@
-// `decapWriteBatch` into a real TAP device, bridged to another one. With the other's offloads on, the superpackets
-// come out as they went in; with its offloads off, the kernel itself cuts them: coalesce(segment(x)) must be x, and the
-// kernel's segments must be the packets that were coalesced.
+// `decapWriteBatch` into a real TAP device, bridged to another one. With the other's offloads on,
+// the superpackets come out as they went in; with its offloads off, the kernel itself cuts them:
+// coalesce(segment(x)) must be x, and the kernel's segments must be the packets that were
+// coalesced.
 
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -100,7 +101,9 @@ describe("coalescing", () => {
   describe("ends a superpacket", () => {
     const payload = patternBytes(600);
     const base: PacketSpec = { version: 4, protocol: "tcp", payload };
-    /** Six segments of 100 bytes, the third changed; what must come out, payload bytes per frame. */
+    /**
+     * Six segments of 100 bytes, the third changed; what must come out, payload bytes per frame.
+     */
     const changes: Record<string, [Partial<PacketSpec>, number[]]> = {
       PSH: [{ flags: TCP_FLAG_ACK | TCP_FLAG_PSH }, [300, 300]],
       FIN: [{ flags: TCP_FLAG_ACK | TCP_FLAG_FIN }, [200, 100, 300]],

@@ -1,5 +1,6 @@
-// Random and damaged input through the batch functions (fixtures/fuzz.mjs, a process of its own, so that a crash is
-// seen): nothing crashes, every segment is accounted for. With root the frames enter a real TAP device, else a file.
+// Random and damaged input through the batch functions (fixtures/fuzz.mjs, a process of its own, so
+// that a crash is seen): nothing crashes, every segment is accounted for. With root the frames
+// enter a real TAP device, else a file.
 
 import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";

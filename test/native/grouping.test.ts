@@ -1,5 +1,6 @@
-// Which datagrams `encapSendUdp` puts into one message (UDP_SEGMENT). A receiver on loopback with UDP_GRO gets each
-// message whole, so one receive of one message shows what was grouped; one run means one flow, in order.
+// Which datagrams `encapSendUdp` puts into one message (UDP_SEGMENT). A receiver on loopback with
+// UDP_GRO gets each message whole, so one receive of one message shows what was grouped; one run
+// means one flow, in order.
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -174,7 +175,8 @@ describe("grouping", () => {
   });
 
   it("keeps order when there are more keys than it can tell apart", () => {
-    // 256 classes on three sockets are more keys than there are buckets; the VNI counts a key's datagrams.
+    // 256 classes on three sockets are more keys than there are buckets; the VNI counts a key's
+    // datagrams.
     const open = [descriptors.udp(), descriptors.udp(), descriptors.udp()];
     const rows = [0, 1, 2].map((n) => sender.addFrame(packet(30, n), n));
     const sent = new Map<string, number[]>();

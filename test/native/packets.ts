@@ -1,5 +1,6 @@
-// Inner packets for the tests of native code, made with the emitters of src/wire: what a device would hand over, and
-// what its segments must look like. Every checksum comes from src/wire, so equal bytes mean right checksums.
+// Inner packets for the tests of native code, made with the emitters of src/wire: what a device
+// would hand over, and what its segments must look like. Every checksum comes from src/wire, so
+// equal bytes mean right checksums.
 
 import { writeU16 } from "../../src/wire/byte-order.js";
 import {
@@ -154,7 +155,10 @@ export function buildPacket(spec: PacketSpec): Packet {
   return { bytes: bytes.slice(0, end), l3, l4, payload };
 }
 
-/** What segmentation must make of the packet: the same specification, cut at `gsoSize` payload bytes. */
+/**
+ * What segmentation must make of the packet: the same specification, cut at `gsoSize` payload
+ * bytes.
+ */
 export function segmentSpecs(spec: PacketSpec, gsoSize: number): PacketSpec[] {
   const count = Math.ceil(spec.payload.length / gsoSize);
   return Array.from({ length: count }, (_, n) => {
@@ -180,7 +184,10 @@ export function checksumOffset(spec: PacketSpec): number {
   return spec.protocol === "tcp" ? TCP_CHECKSUM : UDP_CHECKSUM;
 }
 
-/** The packet as its sender leaves it to an offload: in the checksum field the sum of the pseudo header alone. */
+/**
+ * The packet as its sender leaves it to an offload: in the checksum field the sum of the pseudo
+ * header alone.
+ */
 export function withPartialChecksum(spec: PacketSpec): Packet {
   const packet = buildPacket(spec);
   const { bytes, l3, l4 } = packet;

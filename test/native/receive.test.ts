@@ -1,5 +1,6 @@
-// How `receiveBatch` splits what a UDP_GRO socket received into runs: one flow is one run, whatever differs begins
-// another. Datagrams come over loopback in one UDP_SEGMENT message, so the receiver gets them merged.
+// How `receiveBatch` splits what a UDP_GRO socket received into runs: one flow is one run, whatever
+// differs begins another. Datagrams come over loopback in one UDP_SEGMENT message, so the receiver
+// gets them merged.
 
 import { createSocket } from "node:dgram";
 import { once } from "node:events";

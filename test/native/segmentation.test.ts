@@ -1,5 +1,6 @@
-// Superpackets through `encapSendUdp` over loopback into an ordinary UDP socket: what arrives must be, byte for byte,
-// the packets that src/wire emits for each segment (checksums, lengths, identification, sequence, flags).
+// Superpackets through `encapSendUdp` over loopback into an ordinary UDP socket: what arrives must
+// be, byte for byte, the packets that src/wire emits for each segment (checksums, lengths,
+// identification, sequence, flags).
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -221,7 +222,8 @@ describe("segmentation", () => {
       expect({ failed, results }).toEqual({ failed: 0, results: [2500] });
       const received = receiveAll(target.fd);
       const expected = segmentPackets({ ...spec, ...rest }, 16);
-      // The receiver's buffer may be too small without privilege: what arrived must be right and in order.
+      // The receiver's buffer may be too small without privilege: what arrived must be right and in
+      // order.
       expect(received.length).toBeGreaterThan(100);
       for (const [n, datagram] of received.entries()) {
         const same = Buffer.concat([encapsulation, expected[n]]).equals(datagram);

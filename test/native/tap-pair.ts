@@ -1,5 +1,5 @@
-// Two bridged TAP devices in a namespace, served by fixtures/tap-pair.mjs: writes what a test gives into one and answers
-// what comes out of the other. Needs root.
+// Two bridged TAP devices in a namespace, served by fixtures/tap-pair.mjs: writes what a test gives
+// into one and answers what comes out of the other. Needs root.
 
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";

@@ -1,4 +1,5 @@
-// The Tun and Tap classes in a namespace of their own; iproute2 (`ip -j`) is the oracle for everything set and read.
+// The Tun and Tap classes in a namespace of their own; iproute2 (`ip -j`) is the oracle for
+// everything set and read.
 
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";

@@ -1,5 +1,6 @@
-// What `decapWriteBatch` lets into the overlay: wrong checksums and contradicting lengths are dropped and counted,
-// checksums that a sender left to an offload are finished, oversize frames are handed on with a size.
+// What `decapWriteBatch` lets into the overlay: wrong checksums and contradicting lengths are
+// dropped and counted, checksums that a sender left to an offload are finished, oversize frames are
+// handed on with a size.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { FRAME_NEEDS_CHECKSUM, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from "#native";
@@ -23,7 +24,10 @@ const versions = [4, 6] as const;
 const protocols = ["tcp", "udp"] as const;
 const pair = new TapPair();
 
-/** An Ethernet frame with an IPv4 or IPv6 packet of another protocol in place of the emitted one's L4 part. */
+/**
+ * An Ethernet frame with an IPv4 or IPv6 packet of another protocol in place of the emitted one's
+ * L4 part.
+ */
 function withL4(version: 4 | 6, protocol: number, l4: Uint8Array): Uint8Array {
   const payload = new Uint8Array(l4.length - 8);
   const packet = buildPacket({ version, protocol: "udp", payload });

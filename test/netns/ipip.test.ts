@@ -1,5 +1,5 @@
-// IPIP (RFC 2003): one-to-many by the routes of the config and point-to-point, the fields of the outer header, packets
-// that are too big, two and three hosts, and packets from strangers.
+// IPIP (RFC 2003): one-to-many by the routes of the config and point-to-point, the fields of the
+// outer header, packets that are too big, two and three hosts, and packets from strangers.
 
 import { describe, expect, it } from "vitest";
 import type { Daemon } from "../../testbed/daemon.js";

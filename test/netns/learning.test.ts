@@ -1,5 +1,6 @@
-// Who is behind which VTEP: learned, aged, set by config and by `culvert fdb`; where frames go that nobody is known for;
-// whose frames are taken. Two or three daemons on one bridge, all in one overlay subnet.
+// Who is behind which VTEP: learned, aged, set by config and by `culvert fdb`; where frames go that
+// nobody is known for; whose frames are taken. Two or three daemons on one bridge, all in one
+// overlay subnet.
 
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../../testbed/daemon.js";
@@ -184,7 +185,8 @@ describe("a static FDB", () => {
     const first = await startStation(0, neighborsOf(0));
     const config = stationConfig(b, macOf(1), [
       "port: 8472",
-      // Learned remotes have the tunnel's own port and VNI, as the kernel's: here the flood list knows better.
+      // Learned remotes have the tunnel's own port and VNI, as the kernel's: here the flood list
+      // knows better.
       "learning: false",
       neighborsOf(1),
       `remotes: [{ dst: ${a.underlayIp}, port: 4789, vni: 100 }]`,

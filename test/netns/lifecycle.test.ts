@@ -1,5 +1,5 @@
-// A daemon's beginning and end: wrong configs, things that are taken or missing, signals under load, what is left
-// behind (nothing), and commands without a daemon.
+// A daemon's beginning and end: wrong configs, things that are taken or missing, signals under
+// load, what is left behind (nothing), and commands without a daemon.
 
 import { existsSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -37,7 +37,10 @@ beforeAll(() => {
 
 const vxlan = (tunnel: string[] = []): string => vxlanConfig(left, right, { tunnel });
 
-/** Expects that `culvert run` refuses with this exit status, and leaves no device. @returns what it said */
+/**
+ * Expects that `culvert run` refuses with this exit status, and leaves no device. @returns what it
+ * said
+ */
 async function expectRefused(
   config: string,
   status: number,
@@ -295,7 +298,8 @@ describe("a network that goes away and comes back", () => {
     expect(dropsOf(await countersOf(daemon))["ingress device-error"]).toBeGreaterThan(10);
     expect(daemon.log.split("\n").length).toBeLessThan(20);
     left.host.ip("link", "set", "vxlan100", "up");
-    // The kernel forgets a device's routes when it goes down; addresses and their own networks stay.
+    // The kernel forgets a device's routes when it goes down; addresses and their own networks
+    // stay.
     const gateway = ["via", right.overlayIp, "dev", "vxlan100", "onlink"];
     left.host.ip("route", "add", right.podNetwork, ...gateway);
     await expectReachable(right.pod, left.podIp);

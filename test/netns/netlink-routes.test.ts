@@ -1,4 +1,5 @@
-// Routes over rtnetlink against the kernel, as root, in namespaces of their own; iproute2 (`ip -j`) is the oracle.
+// Routes over rtnetlink against the kernel, as root, in namespaces of their own; iproute2 (`ip -j`)
+// is the oracle.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Json, NetlinkNamespace } from "./fixtures/netlink-namespace.js";

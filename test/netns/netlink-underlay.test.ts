@@ -1,4 +1,5 @@
-// What a tunnel runs over and who holds its port, found in the kernel, as root, in namespaces of their own.
+// What a tunnel runs over and who holds its port, found in the kernel, as root, in namespaces of
+// their own.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

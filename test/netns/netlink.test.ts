@@ -1,5 +1,5 @@
-// The rtnetlink client against the kernel, as root, in a namespace of its own: links, addresses, neighbours.
-// iproute2 (`ip -j`) is the oracle for everything set and listed.
+// The rtnetlink client against the kernel, as root, in a namespace of its own: links, addresses,
+// neighbours. iproute2 (`ip -j`) is the oracle for everything set and listed.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Call, type Json, NetlinkNamespace } from "./fixtures/netlink-namespace.js";

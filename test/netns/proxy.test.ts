@@ -1,5 +1,5 @@
-// ARP and neighbour-discovery proxy: questions of the host are answered from the neigh table and never cross the
-// underlay.
+// ARP and neighbour-discovery proxy: questions of the host are answered from the neigh table and
+// never cross the underlay.
 
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../../testbed/daemon.js";
@@ -21,7 +21,8 @@ import { expectReachable } from "./traffic.js";
 
 const bed = useBed(["tcpdump", "tshark"], (cleanup) => {
   const stations = createStations(cleanup, 2);
-  // Overlay devices have IPv6, but nothing beside the addresses of the config: no address, so no solicitation of it.
+  // Overlay devices have IPv6, but nothing beside the addresses of the config: no address, so no
+  // solicitation of it.
   for (const { host } of stations) {
     host.sysctl("net.ipv6.conf.default.disable_ipv6", 0);
     host.sysctl("net.ipv6.conf.default.addr_gen_mode", 1);

@@ -1,5 +1,6 @@
-// Broken packets from both sides of a daemon: it lives, counts every one of them, logs next to nothing, does not grow,
-// and carries traffic afterwards. The packets are random but the same in every run (fixtures/hostile.py).
+// Broken packets from both sides of a daemon: it lives, counts every one of them, logs next to
+// nothing, does not grow, and carries traffic afterwards. The packets are random but the same in
+// every run (fixtures/hostile.py).
 
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -50,7 +51,9 @@ function accounted(counters: CountersJson, direction: "egress" | "ingress"): num
   return delivered + dropped;
 }
 
-/** Both sides up, warm, and the right daemon stopped again: what comes from there now is ours alone. */
+/**
+ * Both sides up, warm, and the right daemon stopped again: what comes from there now is ours alone.
+ */
 async function leftAlone(
   hosts: TwoHosts,
   make: typeof vxlanConfig | typeof ipipConfig,
@@ -63,7 +66,9 @@ async function leftAlone(
   return daemon;
 }
 
-/** Expects that the daemon is well after what it went through, and that a new peer can talk to it. */
+/**
+ * Expects that the daemon is well after what it went through, and that a new peer can talk to it.
+ */
 async function expectWell(
   daemon: Daemon,
   before_bytes: number,

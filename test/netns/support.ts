@@ -1,6 +1,7 @@
-// What the tests of whole daemons share: the life of topology and daemons around each test, configs, counters by name,
-// captures decoded by tshark, crafted packets by scapy. Everything is removed afterwards, also when a test failed. No
-// assertion of its own but that daemons end well and drop nothing. Traffic is traffic.ts.
+// What the tests of whole daemons share: the life of topology and daemons around each test,
+// configs, counters by name, captures decoded by tshark, crafted packets by scapy. Everything is
+// removed afterwards, also when a test failed. No assertion of its own but that daemons end well
+// and drop nothing. Traffic is traffic.ts.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants, writeFileSync } from "node:fs";
@@ -91,8 +92,8 @@ export class Bed<T> {
 }
 
 /**
- * Sets the hooks of a test file: a topology made by `build` when first asked for, removed at the end; tests are
- * skipped with the reason when this machine lacks something of `needed`.
+ * Sets the hooks of a test file: a topology made by `build` when first asked for, removed at the
+ * end; tests are skipped with the reason when this machine lacks something of `needed`.
  */
 export function useBed<T>(needed: readonly string[], build: (cleanup: Cleanup) => T): Bed<T> {
   const bed = new Bed(build);
@@ -111,7 +112,10 @@ export function useBed<T>(needed: readonly string[], build: (cleanup: Cleanup) =
   return bed;
 }
 
-/** Repeats `attempt` until it does not throw; after 20 s (or `timeout_ms`) throws what it threw last. */
+/**
+ * Repeats `attempt` until it does not throw; after 20 s (or `timeout_ms`) throws what it threw
+ * last.
+ */
 export async function eventually<T>(
   attempt: () => T | Promise<T>,
   timeout_ms = patience_ms,
@@ -127,7 +131,10 @@ export async function eventually<T>(
   }
 }
 
-/** The VXLAN config of one side with more lines: `top` before the tunnels, `tunnel` in it, `more` after it. */
+/**
+ * The VXLAN config of one side with more lines: `top` before the tunnels, `tunnel` in it, `more`
+ * after it.
+ */
 export function vxlanConfig(
   side: HostAddresses,
   peer: HostAddresses,
@@ -191,7 +198,10 @@ export async function culvert(daemon: Daemon, command: string): Promise<string> 
 export const countersOf = (daemon: Daemon): Promise<CountersJson> =>
   culvertJson<CountersJson>(daemon, "counters");
 
-/** Everything that was dropped, over all tunnels and none: `{ "ingress unknown-vni": 3 }`; zeros left out. */
+/**
+ * Everything that was dropped, over all tunnels and none: `{ "ingress unknown-vni": 3 }`; zeros
+ * left out.
+ */
 export function dropsOf({ tunnels, drops }: CountersJson): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { direction, reason, count } of [...drops, ...tunnels.flatMap((t) => t.drops)]) {
@@ -232,7 +242,10 @@ export interface Station {
   overlayIp: string;
 }
 
-/** Hosts 10.57.4.20, .21 ... on one bridge (in a namespace of its own) as underlay; IPv6 is off, it chatters. */
+/**
+ * Hosts 10.57.4.20, .21 ... on one bridge (in a namespace of its own) as underlay; IPv6 is off, it
+ * chatters.
+ */
 export function createStations(cleanup: Cleanup, count: number): Station[] {
   const hub = Namespace.create(cleanup, "hub");
   hub.ip("link", "add", "br0", "type", "bridge", "forward_delay", "0");

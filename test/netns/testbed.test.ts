@@ -1,5 +1,5 @@
-// The testbed itself, as root: the topology carries traffic by plain routes and by the kernel's vxlan, and nothing of
-// it is left afterwards.
+// The testbed itself, as root: the topology carries traffic by plain routes and by the kernel's
+// vxlan, and nothing of it is left afterwards.
 
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

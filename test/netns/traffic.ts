@@ -1,5 +1,6 @@
-// Traffic of the tests of whole daemons: pings, TCP and UDP between two namespaces, a second each, with the expectation
-// that they pass. Bounds are those of a slow, busy machine: it is about whether, not how fast.
+// Traffic of the tests of whole daemons: pings, TCP and UDP between two namespaces, a second each,
+// with the expectation that they pass. Bounds are those of a slow, busy machine: it is about
+// whether, not how fast.
 
 import { expect } from "vitest";
 import type { Daemon } from "../../testbed/daemon.js";
@@ -22,7 +23,9 @@ export function pods({ left, right }: TwoHosts): Ends {
   return { from: left.pod, to: right.pod, address: right.podIp, back: left.podIp };
 }
 
-/** Expects that one of many pings is answered: a tunnel that just started resolves addresses first. */
+/**
+ * Expects that one of many pings is answered: a tunnel that just started resolves addresses first.
+ */
 export async function expectReachable(from: Namespace, address: string): Promise<void> {
   expect(await pingUntilAnswered(from, address, 15), `${from.name} reaches ${address}`).toBe(true);
 }

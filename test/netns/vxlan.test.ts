@@ -1,5 +1,6 @@
-// VXLAN between two hosts, a daemon on each: traffic of every kind pod to pod, over IPv4 and IPv6, with every way to
-// configure the outer packet, several tunnels, several workers, offloads on and off.
+// VXLAN between two hosts, a daemon on each: traffic of every kind pod to pod, over IPv4 and IPv6,
+// with every way to configure the outer packet, several tunnels, several workers, offloads on and
+// off.
 
 import { describe, expect, it } from "vitest";
 import { ping } from "../../testbed/ping.js";

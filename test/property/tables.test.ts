@@ -1,4 +1,5 @@
-// Each table against a plain Map: any sequence of operations leaves both with the same entries and the same answers.
+// Each table against a plain Map: any sequence of operations leaves both with the same entries and
+// the same answers.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -25,7 +26,10 @@ import {
 const LIMIT = 24;
 const RUNS = { numRuns: 60 };
 
-/** Sequences of some hundred operations over few keys, so that keys meet again and the limit is reached. */
+/**
+ * Sequences of some hundred operations over few keys, so that keys meet again and the limit is
+ * reached.
+ */
 function operations<const Op extends string>(...ops: Op[]) {
   const operation = fc.record({
     op: fc.constantFrom(...ops),
@@ -38,7 +42,10 @@ function operations<const Op extends string>(...ops: Op[]) {
 /** Words with all bits in play for a small key number. */
 const spread = (key: number) => Math.imul(key + 1, 0x9e3779b1) >>> 0;
 
-/** What `add` (or `replace`, with `overwrite`) has to answer for a table that holds what the map holds. */
+/**
+ * What `add` (or `replace`, with `overwrite`) has to answer for a table that holds what the map
+ * holds.
+ */
 function putResult<K>(map: Map<K, unknown>, key: K, overwrite: boolean): number {
   if (map.has(key)) return overwrite ? TABLE_OK : TABLE_EXISTS;
   return map.size >= LIMIT ? TABLE_FULL : TABLE_OK;

@@ -1,10 +1,13 @@
-// Holds the tree to the table of docs/architecture.md: which folder may import which. The table is read from the
-// document, so that the document stays true.
+// Holds the tree to the table of docs/architecture.md: which folder may import which. The table is
+// read from the document, so that the document stays true.
 
 import { describe, expect, it } from "vitest";
 import { readSource, references, sourceFiles } from "./source-tree.js";
 
-/** Packages are for the control plane; the data path and its tables stand on their own (docs/architecture.md). */
+/**
+ * Packages are for the control plane; the data path and its tables stand on their own
+ * (docs/architecture.md).
+ */
 const withoutPackages = [
   "wire",
   "packet",
@@ -30,7 +33,8 @@ function readTable(): Map<string, Set<string>> {
     const [, first, , third] = line.split("|").map((cell) => cell.trim());
     if (first === undefined || third === undefined || !first.startsWith("`src/")) continue;
     const allowed = new Set(Array.from(third.matchAll(/`([^`]+)`/g), (match) => match[1]!));
-    // Error type and generated constants are for everybody but those that may import nothing at all.
+    // Error type and generated constants are for everybody but those that may import nothing at
+    // all.
     if (third !== "nothing") addAll(allowed, forEverybody);
     if (third === "all above") for (const name of [...table.keys(), "#native"]) allowed.add(name);
     const units = Array.from(first.matchAll(/`src\/([^`]+)`/g), (match) => unitName(match[1]!));

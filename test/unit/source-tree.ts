@@ -6,7 +6,10 @@ import { projectRoot } from "../../testbed/project.js";
 
 const notOurs = new Set(["node_modules", "dist", "build", "coverage", "results"]);
 
-/** Files below `folder` (relative to the project's root, as are the results) whose name ends in one of `endings`. */
+/**
+ * Files below `folder` (relative to the project's root, as are the results) whose name ends in one
+ * of `endings`.
+ */
 export function sourceFiles(folder: string, endings: readonly string[]): string[] {
   const entries = readdirSync(join(projectRoot, folder), { withFileTypes: true });
   return entries.flatMap((entry) => {
@@ -25,8 +28,9 @@ export function readSource(path: string): string {
 }
 
 /**
- * What a TypeScript file refers to: import and export sources, dynamic imports and `new URL("./x.js", ...)`. Relative
- * ones come as the path of the source file from the project's root (`src/wire/arp.ts`), others as written.
+ * What a TypeScript file refers to: import and export sources, dynamic imports and `new
+ * URL("./x.js", ...)`. Relative ones come as the path of the source file from the project's root
+ * (`src/wire/arp.ts`), others as written.
  */
 export function references(path: string): string[] {
   const pattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|new URL\(\s*)"([^"]+)"/g;

@@ -1,5 +1,6 @@
-// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, tables, statistics, the undo stack,
-// child processes and their end. The outputs below are of real runs (iputils 20221126, iperf 3.12).
+// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, tables,
+// statistics, the undo stack, child processes and their end. The outputs below are of real runs
+// (iputils 20221126, iperf 3.12).
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";

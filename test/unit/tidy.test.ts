@@ -1,11 +1,12 @@
-// House rules that neither the compiler nor the linter checks, over every file of the project. A rule is one test that
-// lists all offenders.
+// House rules that neither the compiler nor the linter checks, over every file of the project. A
+// rule is one test that lists all offenders.
 
 import { basename } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readSource, references, sourceFiles } from "./source-tree.js";
 
 const longestFile_lines = 400;
+const longestComment_columns = 100;
 const code = sourceFiles(".", [".ts", ".mjs", ".cc", ".h"]);
 const typescript = code.filter((path) => path.endsWith(".ts"));
 
@@ -28,6 +29,18 @@ describe("tidy", () => {
     const silent = code.filter((path) => !/^(#!.*\n)?(\/\/ \S|\/\*)/.test(readSource(path)));
     // Configuration of a tool: its name says it all.
     expect(silent.filter((path) => path !== "vitest.config.ts")).toEqual([]);
+  });
+
+  it(`keeps comments within ${longestComment_columns} columns; the formatter keeps code`, () => {
+    const scripts = code.filter((path) => /\.(ts|mjs)$/.test(path));
+    const wide = scripts.flatMap((path) =>
+      readSource(path)
+        .split("\n")
+        .map((line, index) => ({ line, at: `${path}:${index + 1}` }))
+        .filter(({ line }) => /^\s*(\/\/|\*)/.test(line) && line.length > longestComment_columns)
+        .map(({ at }) => at),
+    );
+    expect(wide).toEqual([]);
   });
 
   it("leaves no notes of unfinished work", () => {

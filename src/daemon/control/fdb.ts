@@ -1,5 +1,6 @@
-// `culvert fdb`: shows and changes forwarding databases in the words and with the rules of bridge(8) on a vxlan device
-// (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_update). The all-zero MAC is the flood list.
+// `culvert fdb`: shows and changes forwarding databases in the words and with the rules of
+// bridge(8) on a vxlan device (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_update). The all-zero MAC
+// is the flood list.
 
 import type {
   FdbChange,

@@ -1,5 +1,6 @@
-// `culvert neigh`: shows and changes the neighbour tables that the ARP/ND proxy answers from, in the words of
-// ip-neighbour(8). Each entry is set on the device as well (rtnetlink), so that the host itself need not ask either.
+// `culvert neigh`: shows and changes the neighbour tables that the ARP/ND proxy answers from, in
+// the words of ip-neighbour(8). Each entry is set on the device as well (rtnetlink), so that the
+// host itself need not ask either.
 
 import type {
   FlushResult,

@@ -1,4 +1,5 @@
-// `culvert status`, `culvert counters` and the metrics: reports made from tables, counters and the devices as they are.
+// `culvert status`, `culvert counters` and the metrics: reports made from tables, counters and the
+// devices as they are.
 
 import type {
   CountersReport,

@@ -1,4 +1,5 @@
-// The daemon as the control socket sees it: one method per request, each handled by the file of its resource.
+// The daemon as the control socket sees it: one method per request, each handled by the file of its
+// resource.
 
 import type { ControlTarget } from "../../control/target.js";
 import type { ControlContext } from "./context.js";

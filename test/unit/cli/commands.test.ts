@@ -1,5 +1,5 @@
-// From the command line to the daemon: which request each line makes, and which lines are refused with exit status 2
-// before anything is sent.
+// From the command line to the daemon: which request each line makes, and which lines are refused
+// with exit status 2 before anything is sent.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { culvert, type Daemon, startDaemon } from "./harness.js";

@@ -1,5 +1,5 @@
-// `culvert completion`: what is offered at each place of the command line, and that bash (zsh and fish where they are
-// installed) offers it when its own completion runs the script.
+// `culvert completion`: what is offered at each place of the command line, and that bash (zsh and
+// fish where they are installed) offers it when its own completion runs the script.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -120,7 +120,10 @@ describe("completion", () => {
   });
 });
 
-/** What each shell offers; `words` as one string, sorted. File names follow the working directory of the bench. */
+/**
+ * What each shell offers; `words` as one string, sorted. File names follow the working directory of
+ * the bench.
+ */
 const shellCases: [line: string, words: string][] = [
   ["culvert co", "completion counters"],
   ["culvert fdb ", "add append del flush replace show"],
@@ -175,7 +178,10 @@ describe.runIf(fish)("fish", () => {
 });
 
 describe.runIf(zsh)("zsh", () => {
-  /** Outside the line editor `_describe`, which hands candidates to it, is replaced by one that prints them. */
+  /**
+   * Outside the line editor `_describe`, which hands candidates to it, is replaced by one that
+   * prints them.
+   */
   const offered = async (line: string) => {
     const words = line.split(" ").map((word) => `'${word}'`);
     const script = `

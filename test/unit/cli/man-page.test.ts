@@ -1,5 +1,6 @@
-// Holds docs/culvert.8 to the program: every command, operation, word and option stands in it, and no option that the
-// program does not have; its example is a valid configuration; groff and man render it without a warning.
+// Holds docs/culvert.8 to the program: every command, operation, word and option stands in it, and
+// no option that the program does not have; its example is a valid configuration; groff and man
+// render it without a warning.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

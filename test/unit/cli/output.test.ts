@@ -41,7 +41,8 @@ async function output(line: string, setting: CliSetting = {}): Promise<string> {
 }
 
 describe("fdb", () => {
-  // The lines and objects of bridge(8) from iproute2 6.1 for the same entries, the blank at the end included.
+  // The lines and objects of bridge(8) from iproute2 6.1 for the same entries, the blank at the end
+  // included.
   it("prints bridge's lines", async () => {
     expect(await output("fdb show dev vxlan100")).toBe(
       "00:00:00:00:00:00 dst 10.57.4.21 self permanent\n" +

@@ -1,5 +1,5 @@
-// A program named `culvert` for real shells to run: it carries its arguments to this process, where the command line
-// runs from source, and prints what comes back. Needs no build.
+// A program named `culvert` for real shells to run: it carries its arguments to this process, where
+// the command line runs from source, and prints what comes back. Needs no build.
 
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

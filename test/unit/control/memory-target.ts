@@ -1,5 +1,6 @@
-// A ControlTarget in plain arrays, for tests of the socket and of the commands: two tunnels, real behaviour, no
-// packets. Remembers the last request, so that a test can see what crossed the socket.
+// A ControlTarget in plain arrays, for tests of the socket and of the commands: two tunnels, real
+// behaviour, no packets. Remembers the last request, so that a test can see what crossed the
+// socket.
 
 import type {
   ControlTarget,

@@ -1,4 +1,5 @@
-// The control socket end to end: real server, real client, a real unix socket in a temporary directory.
+// The control socket end to end: real server, real client, a real unix socket in a temporary
+// directory.
 
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";

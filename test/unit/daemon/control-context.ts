@@ -1,5 +1,5 @@
-// What the handlers of the control socket work on, made from a config as the daemon does it, but without devices,
-// sockets and netlink: real tables, real counters.
+// What the handlers of the control socket work on, made from a config as the daemon does it, but
+// without devices, sockets and netlink: real tables, real counters.
 
 import { loadConfig } from "../../../src/config/load.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";

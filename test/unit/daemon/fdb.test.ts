@@ -1,4 +1,5 @@
-// `culvert fdb` on real tables: the rules of bridge(8), and that references to remotes come out even.
+// `culvert fdb` on real tables: the rules of bridge(8), and that references to remotes come out
+// even.
 
 import { describe, expect, it } from "vitest";
 import type { FdbChange } from "../../../src/control/target.js";

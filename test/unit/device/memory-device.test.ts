@@ -1,4 +1,5 @@
-// The memory device keeps the contract of the real ones: rows, headroom, the arena's end, marks on the inner header.
+// The memory device keeps the contract of the real ones: rows, headroom, the arena's end, marks on
+// the inner header.
 
 import { describe, expect, it } from "vitest";
 import {

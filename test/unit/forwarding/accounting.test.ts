@@ -1,5 +1,5 @@
-// Properties of whole data planes: whatever bytes come in, nothing throws, and every packet that went in is accounted
-// for: it was sent, written or answered, or one drop reason says why not.
+// Properties of whole data planes: whatever bytes come in, nothing throws, and every packet that
+// went in is accounted for: it was sent, written or answered, or one drop reason says why not.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -69,7 +69,10 @@ function sumOfDrops(host: MemoryHost, tunnel: number): number {
     .reduce((sum, count) => sum + count, 0);
 }
 
-/** A VXLAN tunnel whose datagrams of more than 1,500 bytes fail with EMSGSIZE and every 7th otherwise with ENOBUFS. */
+/**
+ * A VXLAN tunnel whose datagrams of more than 1,500 bytes fail with EMSGSIZE and every 7th
+ * otherwise with ENOBUFS.
+ */
 function vxlanHost() {
   const network = new MemoryNetwork();
   let sends = 0;

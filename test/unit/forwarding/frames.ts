@@ -1,4 +1,5 @@
-// Frames and packets for the forwarding tests, put together by the emitters of src/wire, and the addresses they use.
+// Frames and packets for the forwarding tests, put together by the emitters of src/wire, and the
+// addresses they use.
 
 import { emitArp } from "../../../src/wire/arp.js";
 import {
@@ -168,7 +169,10 @@ export function arpFrame(operation: 1 | 2, senderIp: string, targetIp: string): 
   return ethernet(BROADCAST, MAC_A, ETHERTYPE_ARP, packet);
 }
 
-/** A neighbour solicitation from MAC_A to the target's solicited-node group; `::` asks for an address of its own. */
+/**
+ * A neighbour solicitation from MAC_A to the target's solicited-node group; `::` asks for an
+ * address of its own.
+ */
 export function solicitationFrame(source: string, target: string): Uint8Array {
   const low = ip(target).w3 & 0xffffff;
   const destination = { w0: 0xff020000, w1: 0, w2: 1, w3: (0xff000000 | low) >>> 0 };

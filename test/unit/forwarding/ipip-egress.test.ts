@@ -1,4 +1,5 @@
-// IPIP egress on memory devices: outer destination, outer header, and the ICMP error for packets that are too big.
+// IPIP egress on memory devices: outer destination, outer header, and the ICMP error for packets
+// that are too big.
 
 import { describe, expect, it } from "vitest";
 import {

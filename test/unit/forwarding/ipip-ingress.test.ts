@@ -1,4 +1,5 @@
-// IPIP ingress on memory devices: which packet reaches which tunnel, and why the others are dropped.
+// IPIP ingress on memory devices: which packet reaches which tunnel, and why the others are
+// dropped.
 
 import { describe, expect, it } from "vitest";
 import { RUN_GSO_SIZE, RUN_LENGTH, RUN_STRIP } from "#abi";

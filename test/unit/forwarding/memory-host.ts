@@ -1,5 +1,5 @@
-// A host of the forwarding tests: VXLAN and IPIP tunnels on memory devices and a memory network, with real tables and
-// counters, wired up as a data-plane worker does it.
+// A host of the forwarding tests: VXLAN and IPIP tunnels on memory devices and a memory network,
+// with real tables and counters, wired up as a data-plane worker does it.
 
 import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";

@@ -1,4 +1,5 @@
-// The ARP and neighbour-discovery proxy: what it answers, with which bytes, and what it keeps from being flooded.
+// The ARP and neighbour-discovery proxy: what it answers, with which bytes, and what it keeps from
+// being flooded.
 
 import { describe, expect, it } from "vitest";
 import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../../../src/neigh/neigh.js";

@@ -32,7 +32,10 @@ const EINVAL = 22;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
-/** A host with a permanent entry for MAC_B at HOST_B and a network that treats sends as `onSend` says. */
+/**
+ * A host with a permanent entry for MAC_B at HOST_B and a network that treats sends as `onSend`
+ * says.
+ */
 function hostWith(onSend: (sent: Sent) => number, sender?: UnderlaySender) {
   const network = new MemoryNetwork();
   network.onSend = onSend;

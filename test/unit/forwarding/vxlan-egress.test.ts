@@ -181,7 +181,8 @@ describe("BUM", () => {
     const network = new MemoryNetwork();
     const host = new MemoryHost(network, HOST_A, 2048);
     const side = host.vxlan();
-    // The 2049th send is one whose header lies in scratch; the headers behind it must not take its place.
+    // The 2049th send is one whose header lies in scratch; the headers behind it must not take its
+    // place.
     for (let i = 0; i < 1000; i++) {
       const vni = i < 48 ? VNI : 1000 + i;
       side.tunnel.flood.append(host.remote(0, `10.58.${i >> 8}.${i & 0xff}`, PORT, vni));

@@ -1,4 +1,5 @@
-// VXLAN ingress on memory devices: which datagram reaches which device, what is learned, why the others are dropped.
+// VXLAN ingress on memory devices: which datagram reaches which device, what is learned, why the
+// others are dropped.
 
 import { describe, expect, it } from "vitest";
 import { RUN_GSO_SIZE } from "#abi";

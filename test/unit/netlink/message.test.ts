@@ -12,7 +12,8 @@ import {
 } from "../../../src/netlink/message.js";
 import { bytesOf } from "./scripted-transport.js";
 
-// RTM_NEWROUTE as a kernel echoed it in a refusal: `ip route add 192.168.30.0/24 via 172.16.0.1`, device 2.
+// RTM_NEWROUTE as a kernel echoed it in a refusal: `ip route add 192.168.30.0/24 via 172.16.0.1`,
+// device 2.
 const routeRequest = bytesOf(
   "34000000 1800 0506 02000000 00000000",
   "02 18 00 00 fe 04 00 01 00000000",

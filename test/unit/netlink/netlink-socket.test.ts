@@ -1,4 +1,5 @@
-// Requests, acknowledgements and dumps against a scripted kernel, interrupted and malformed ones too.
+// Requests, acknowledgements and dumps against a scripted kernel, interrupted and malformed ones
+// too.
 
 import { describe, expect, it } from "vitest";
 import { MessageBuilder } from "../../../src/netlink/message.js";
@@ -13,7 +14,8 @@ const success = message(2, 0x100, bytesOf("00000000 14000000 1800 0506 00000000 
 const done = message(3, 2, bytesOf("00000000"));
 const object = (byte: string, flags = 2): Uint8Array => message(24, flags, bytesOf(byte));
 
-// The kernel's answer to a route with a gateway out of reach: -ENETUNREACH, the whole request, extended ack text.
+// The kernel's answer to a route with a gateway out of reach: -ENETUNREACH, the whole request,
+// extended ack text.
 const refused = bytesOf(
   "68000000 0200 0002 00000000 5d340000 9bffffff",
   "34000000 1800 0506 02000000 00000000 02180000fe04000100000000",

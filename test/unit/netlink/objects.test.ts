@@ -5,7 +5,8 @@ import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
 import { listRoutes } from "../../../src/netlink/routes.js";
 import { bytesOf, message, ScriptedTransport } from "./scripted-transport.js";
 
-// `ip link add vx4 type vxlan id 100 local 10.57.4.20 dev 3 dstport 4789`, statistics and AF_SPEC left out.
+// `ip link add vx4 type vxlan id 100 local 10.57.4.20 dev 3 dstport 4789`, statistics and AF_SPEC
+// left out.
 const vxlanLink = bytesOf(
   "00000100040000000210000000000000",
   "0800030076783400 0800040 0aa050000 0a000100 8ad0217bd3ff0000",
@@ -17,7 +18,8 @@ const vxlanLink = bytesOf(
   "0000000005001f000100000008000a00000000000c002100f7ffffff000000ff",
 );
 
-// The main table over device 3: the kernel's own, a multipath route of two hops, an onlink one with metric and source.
+// The main table over device 3: the kernel's own, a multipath route of two hops, an onlink one with
+// metric and source.
 const routes = [
   "021800 00fe02fd0100000000 08000f00fe000000 080001000a390400 080007000a390414 0800040003000000",
   "02180000fe03000100000000 08000f00fe000000 08000100c0a81400 24000900 1000000003000000" +
@@ -56,7 +58,8 @@ describe("links", () => {
         expect(error).toMatchObject({ code: "CULVERT_NETLINK_MALFORMED" });
       }
     }
-    // Valid: a cut after the struct, after each of the three attributes before LINKINFO, and in the MAC's padding (2).
+    // Valid: a cut after the struct, after each of the three attributes before LINKINFO, and in the
+    // MAC's padding (2).
     expect(refused).toBe(vxlanLink.length - 6);
   });
 });

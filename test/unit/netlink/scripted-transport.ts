@@ -1,4 +1,5 @@
-// A transport whose kernel is a list of prepared datagrams, for unit tests of what is built on rtnetlink.
+// A transport whose kernel is a list of prepared datagrams, for unit tests of what is built on
+// rtnetlink.
 import type { NetlinkTransport } from "../../../src/netlink/netlink-socket.js";
 
 export const bytesOf = (...hex: string[]): Uint8Array =>

@@ -1,4 +1,5 @@
-// Remote table: row layout that native code relies on, references, base rows, learned remotes, limits.
+// Remote table: row layout that native code relies on, references, base rows, learned remotes,
+// limits.
 import { describe, expect, it } from "vitest";
 import {
   REMOTE_FLAG_ALLOWED,

@@ -1,5 +1,5 @@
-// Runs in a worker thread: changes one table until told to stop (or to the end of its job), always writing entries
-// whose words belong together, so that a reader can tell a torn one.
+// Runs in a worker thread: changes one table until told to stop (or to the end of its job), always
+// writing entries whose words belong together, so that a reader can tell a torn one.
 import { parentPort, workerData } from "node:worker_threads";
 import { FDB_STATIC, Fdb, type FdbState } from "../../../src/fdb/fdb.js";
 import { FloodList, type FloodListState } from "../../../src/fdb/flood-list.js";

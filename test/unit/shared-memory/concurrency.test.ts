@@ -1,5 +1,6 @@
-// Several threads on one table: readers never see words of two entries mixed, never miss an entry that nobody touches,
-// writers exclude each other, and a writer that is killed leaves a table that works.
+// Several threads on one table: readers never see words of two entries mixed, never miss an entry
+// that nobody touches, writers exclude each other, and a writer that is killed leaves a table that
+// works.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FDB_PERMANENT, FDB_STATIC, Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
@@ -19,7 +20,10 @@ beforeAll(() => {
 });
 afterAll(() => workers.remove());
 
-/** Calls `read` while a worker does `job`. @returns how often `read` found something, and how often it was wrong */
+/**
+ * Calls `read` while a worker does `job`. @returns how often `read` found something, and how often
+ * it was wrong
+ */
 async function readDuring(job: ChurnJob, read: (n: number) => "hit" | "miss" | "torn") {
   const churn = await workers.start(job);
   const seen = { hit: 0, miss: 0, torn: 0 };

@@ -1,5 +1,5 @@
-// The hash table under all tables: limits, chains under churn, what readers and the next writer make of a writer that
-// died inside a slot.
+// The hash table under all tables: limits, chains under churn, what readers and the next writer
+// make of a writer that died inside a slot.
 import { describe, expect, it } from "vitest";
 import { SharedTable } from "../../../src/shared-memory/shared-table.js";
 
@@ -98,7 +98,8 @@ describe("SharedTable", () => {
     }
     expect(missing).toBe(0);
     expect(table.count).toBe(1024);
-    // 20 slots in a fresh table, some 50 in one that lives: reached after some thousand cycles and kept from then on.
+    // 20 slots in a fresh table, some 50 in one that lives: reached after some thousand cycles and
+    // kept from then on.
     const mean = (looks: number[]) => looks.reduce((sum, look) => sum + look, 0) / looks.length;
     const early = mean(longest.slice(20, 100));
     const late = mean(longest.slice(100));

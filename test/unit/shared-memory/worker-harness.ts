@@ -1,5 +1,5 @@
-// Starts worker threads from TypeScript: compiles the worker and what it imports into a temporary folder first, because
-// Node.js 20 cannot load TypeScript in a worker.
+// Starts worker threads from TypeScript: compiles the worker and what it imports into a temporary
+// folder first, because Node.js 20 cannot load TypeScript in a worker.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// Counters: one writer each, sums over workers, restarts, the "no tunnel" block; the list of drop reasons.
+// Counters: one writer each, sums over workers, restarts, the "no tunnel" block; the list of drop
+// reasons.
 import { describe, expect, it } from "vitest";
 import {
   Counters,

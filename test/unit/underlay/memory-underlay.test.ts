@@ -1,4 +1,5 @@
-// The memory underlay keeps the contract of the real one: results per send, rows per datagram, its refusals.
+// The memory underlay keeps the contract of the real one: results per send, rows per datagram, its
+// refusals.
 
 import { describe, expect, it } from "vitest";
 import {
@@ -33,7 +34,9 @@ const A = ip("fd00::a");
 const B = ip("fd00::b");
 const EINVAL = 22;
 
-/** A batch with one frame `1 2 3` at 20100, and a pool of two sockets that knows B:4789 as remote 0. */
+/**
+ * A batch with one frame `1 2 3` at 20100, and a pool of two sockets that knows B:4789 as remote 0.
+ */
 function udp() {
   const network = new MemoryNetwork();
   const remotes = RemoteTable.create({ maxRemotes: 4, maxTunnels: 1 });
