@@ -51,11 +51,21 @@ export function openDevice(
       hint: "something else removes or renames devices here; see `ip monitor link` and udev's rules",
     });
   }
-  // A TUN carries IPv4 only: without a link-local address the host sends no router solicitations
-  // into it.
-  const settings = mac === undefined ? { addressGeneration: "none" as const } : { mac };
-  setLink(parts.rtnl, link.index, { mtu_bytes, ...settings });
+  setLink(parts.rtnl, link.index, mac === undefined ? { mtu_bytes } : { mac, mtu_bytes });
+  if (!tap) quietIpv6(parts.rtnl, link.index);
   return { name: config.name, ifindex: link.index, fds, kind, offloads, mtu_bytes };
+}
+
+/**
+ * A TUN carries IPv4 only: without a link-local address the host sends no router solicitations
+ * into it. A kernel without IPv6 refuses, and has none to send.
+ */
+function quietIpv6(rtnl: NetlinkSocket, ifindex: number): void {
+  try {
+    setLink(rtnl, ifindex, { addressGeneration: "none" });
+  } catch (error) {
+    if (!(error instanceof CulvertError)) throw error;
+  }
 }
 
 /** The MAC of a VXLAN device: as configured, or the same after each restart and reboot. */
