@@ -45,7 +45,20 @@ function oneOf<T extends string>(option: string, text: string, allowed: readonly
 
 const defaultVariants = "kernel-vxlan,culvert-vxlan,culvert-ipip,plain,kernel-ipip,ovs-netdev";
 
-function readOptions(): Options {
+const usage = `npm run bench -- [OPTION...]
+
+  --rounds N        rounds; variants take turns within each (5)
+  --seconds S       length of each transfer (3)
+  --variants A,B    of ${variantNames.join(", ")}
+  --offloads MODE   of the underlay: ${Object.keys(offloadModes).join(", ")} (default)
+  --mtu N           of the underlay, bytes (1500)
+  --reverse         TCP in the other direction as well
+  --json FILE       every round, for machines
+
+Example: npm run bench -- --rounds 3 --variants kernel-vxlan,culvert-vxlan`;
+
+/** Undefined: help was asked for, and is all that is wanted. */
+function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       rounds: { type: "string", default: "5" },
@@ -55,8 +68,10 @@ function readOptions(): Options {
       mtu: { type: "string", default: "1500" },
       reverse: { type: "boolean", default: false },
       json: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
+  if (values.help) return undefined;
   const modes = Object.keys(offloadModes) as OffloadMode[];
   return {
     rounds: Math.round(positive("rounds", values.rounds)),
@@ -121,6 +136,7 @@ async function runRounds(
 
 async function run(cleanup: Cleanup): Promise<void> {
   const options = readOptions();
+  if (options === undefined) return say(usage);
   const environment = readEnvironment();
   const { kernel, cpu, cpuCount, node, commit } = environment;
   say(`Linux ${kernel}, ${cpuCount} x ${cpu}, Node.js ${node}, commit ${commit}`);
