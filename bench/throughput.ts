@@ -57,20 +57,29 @@ const usage = `npm run bench -- [OPTION...]
 
 Example: npm run bench -- --rounds 3 --variants kernel-vxlan,culvert-vxlan`;
 
+function readValues() {
+  try {
+    return parseArgs({
+      options: {
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "3" },
+        variants: { type: "string", default: defaultVariants },
+        offloads: { type: "string", default: "default" },
+        mtu: { type: "string", default: "1500" },
+        reverse: { type: "boolean", default: false },
+        json: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }).values;
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new TestbedError(`${text}; see --help`);
+  }
+}
+
 /** Undefined: help was asked for, and is all that is wanted. */
 function readOptions(): Options | undefined {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: "string", default: "5" },
-      seconds: { type: "string", default: "3" },
-      variants: { type: "string", default: defaultVariants },
-      offloads: { type: "string", default: "default" },
-      mtu: { type: "string", default: "1500" },
-      reverse: { type: "boolean", default: false },
-      json: { type: "string" },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
+  const values = readValues();
   if (values.help) return undefined;
   const modes = Object.keys(offloadModes) as OffloadMode[];
   return {
