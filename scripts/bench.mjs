@@ -2,9 +2,10 @@
 // describes the options.
 
 import { setup } from "./setup.mjs";
-import { runScript } from "./steps.mjs";
+import { requireRoot, runScript } from "./steps.mjs";
 
 await runScript("bench", async () => {
+  requireRoot("the benchmark", "npm run bench");
   await setup("demo");
   // In this process, so that Ctrl-C and signals reach the clean-up without a detour.
   await import("../build/bench/throughput.js");

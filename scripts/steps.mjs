@@ -83,7 +83,7 @@ function logName(name) {
 export async function step(name, command, args, { env = {}, hint } = {}) {
   const started_ms = performance.now();
   process.stdout.write(`  ${name} ... `);
-  const { status, signal, output } = await runQuietly(command, args, env);
+  const { status, signal, output } = await runInterruptibly(command, args, env);
   const took = `${((performance.now() - started_ms) / 1000).toFixed(1)} s`;
   mkdirSync(logFolder, { recursive: true });
   const log = join(logFolder, `${logName(name)}.log`);
@@ -94,6 +94,41 @@ export async function step(name, command, args, { env = {}, hint } = {}) {
   }
   process.stdout.write(`FAILED after ${took}\n${output}\n`);
   throw new ScriptError(`${name} failed (${signal ?? `exit status ${status}`}); log: ${log}`, hint);
+}
+
+/** `runQuietly`, with signals passed on to the command: it must not go on when we have ended. */
+async function runInterruptibly(command, args, env) {
+  let child;
+  let interrupted;
+  const pass = (signal) => {
+    interrupted = signal;
+    child?.kill(signal);
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, pass);
+  const chunks = [];
+  const result = await run(command, args, {
+    env,
+    onStart: (started) => {
+      child = started;
+    },
+    onOutput: (chunk) => chunks.push(chunk),
+  });
+  for (const signal of signals) process.off(signal, pass);
+  if (interrupted !== undefined) {
+    process.stdout.write("interrupted\n");
+    process.kill(process.pid, interrupted);
+  }
+  return { ...result, output: Buffer.concat(chunks).toString() };
+}
+
+/** Namespaces and devices need root: said before anything is set up for nothing. */
+export function requireRoot(what, command) {
+  if (process.getuid() === 0) return;
+  throw new ScriptError(
+    `${what} needs root for network namespaces and tunnel devices`,
+    `run it with sudo: sudo ${command}`,
+  );
 }
 
 /** True when an executable of that name is on the PATH. */

@@ -59,7 +59,7 @@ async function runVitest(name) {
   const file = join(resultsFolder, `${name}.json`);
   rmSync(file, { force: true });
   const args = [
-    ...[programs.vitest, "run", "--project", name, "--passWithNoTests"],
+    ...[programs.vitest, "run", "--project", name],
     ...["--reporter=default", `--reporter=${join(projectRoot, "scripts", "vitest-results.mjs")}`],
   ];
   const { status, signal } = await run(process.execPath, args, {

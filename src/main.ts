@@ -11,6 +11,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(ExitStatus.failed);
 });
 
+// A daemon outlives whoever read its log: lines that nobody takes are lost, tunnels are not.
+process.stderr.on("error", () => undefined);
+
 const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),

@@ -64,6 +64,11 @@ export class CulvertTunnel implements Tunnel {
     return Math.max(...this.#daemons.map((daemon) => daemon.ready_ms));
   }
 
+  async status(): Promise<string> {
+    const { stdout } = await this.#daemons[0].culvert("status");
+    return stdout;
+  }
+
   async up(): Promise<void> {
     forgetPathMtus(this.#hosts);
     for (const [side, peer] of bothWays(this.#hosts)) {

@@ -98,12 +98,18 @@ async function measure(title: string, tunnel: Tunnel, hosts: TwoHosts): Promise<
 }
 
 function runVariant(title: string, tunnel: Tunnel, hosts: TwoHosts): Promise<Measured> {
-  return withTunnel(tunnel, () => {
+  return withTunnel(tunnel, async () => {
     if (tunnel.ready_ms !== undefined) {
       say(`${title}: two daemons ready, the slower in ${tunnel.ready_ms.toFixed(0)} ms`);
     }
     say(`${title}: ping and ${transfer_s} s of iperf3, pod to pod`);
-    return measure(title, tunnel, hosts);
+    const measured = await measure(title, tunnel, hosts);
+    const status = await tunnel.status?.();
+    if (status !== undefined) {
+      say(`${title}: what \`culvert status\` says on 10.57.4.20 now`);
+      process.stdout.write(`${status.trimEnd().replaceAll(/^/gm, "            ")}\n`);
+    }
+    return measured;
   });
 }
 
@@ -150,23 +156,28 @@ async function runAll(cleanup: Cleanup): Promise<boolean> {
     }
   }
   process.stdout.write(`\n${tableOf(rows)}\n\n`);
-  process.stdout.write("CPU: seconds of the whole machine, traffic generator included, per GB.\n");
+  process.stdout.write(
+    "CPU s/GB: seconds of both cores and all processes, iperf3 included, per GB of payload;\n" +
+      "of it daemons: the part that the two culvert daemons took.\n",
+  );
   for (const remark of remarks) process.stdout.write(`${remark}\n`);
   return passed;
 }
 
 async function main(): Promise<void> {
   const cleanup = new Cleanup();
+  let made = false;
   try {
     checkMachine();
+    made = true;
     if (!(await runAll(cleanup))) process.exitCode = 1;
   } catch (error) {
     process.exitCode = 1;
     process.stderr.write(`demo: ${describeError(error)}\n`);
   } finally {
     cleanup.run();
-    say("removed everything");
   }
+  if (made) say('removed everything; next: README.md, "Between two real hosts"');
 }
 
 await main();

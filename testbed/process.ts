@@ -111,6 +111,7 @@ export class Child {
   #stdout = "";
   #stderr = "";
   #result: ExitResult | undefined;
+  readonly #closeOutput: () => void;
 
   constructor(cleanup: Cleanup, argv: readonly string[]) {
     this.argv = argv;
@@ -122,11 +123,20 @@ export class Child {
       if (this.pid > 0) endProcessSync(this.pid, -this.pid);
     });
     this.exited = this.#watch(process_, removeNow);
+    this.#closeOutput = () => {
+      process_.stdout.destroy();
+      process_.stderr.destroy();
+    };
     if (process_.pid === undefined) {
       this.pid = 0;
       return;
     }
     this.pid = process_.pid;
+  }
+
+  /** Closes our end of its stdout and stderr, as a reader does that ends first. */
+  closeOutput(): void {
+    this.#closeOutput();
   }
 
   #watch(

@@ -18,6 +18,8 @@ export interface Tunnel {
   readonly pids: readonly number[];
   /** The longest any of its processes took from start to ready; undefined without processes. */
   readonly ready_ms: number | undefined;
+  /** What the daemon on the left host says of itself; absent where there is none. */
+  status?(): Promise<string>;
 }
 
 /** The two sides, each with its peer. */

@@ -24,7 +24,9 @@ export function withDaemonOptions(command: Command): Command {
 export function daemonOptions<Extra extends object = object>(
   command: Command,
 ): DaemonOptions & Extra {
-  return { socket: DEFAULT_SOCKET_PATH, ...command.optsWithGlobals<Extra>() };
+  const options = { socket: DEFAULT_SOCKET_PATH, ...command.optsWithGlobals<Extra>() };
+  if (options.socket !== "") return options;
+  throw usageError("--socket is empty", `say --socket PATH, such as ${DEFAULT_SOCKET_PATH}`);
 }
 
 /** A client for the daemon that the command line names. */

@@ -88,7 +88,7 @@ export function fdbCommand(io: CliIo): Command {
           command.option("-s, --statistics", "also print seconds since use and update"),
       },
       change("add", "add an entry; an existing one is an error"),
-      change("append", "add one more remote to the all-zero (flood) or a multicast MAC"),
+      change("append", "add one more remote to the all-zero MAC (flood list)"),
       change("replace", "add an entry, or change the one that exists"),
       change("del", "remove an entry, or with dst one of its remotes", "delete"),
       {

@@ -1,5 +1,5 @@
-// `culvert route`: what a routed tunnel sends where. Routes themselves are the kernel's (`ip
-// route`); this shows culvert's copy of them and the outer destination that follows.
+// `culvert route`: what an IPIP tunnel sends where: its routes and the outer destination that
+// follows. A VXLAN tunnel forwards by MAC: its routes are the kernel's alone (`ip route`).
 
 import type { Command } from "commander";
 import type { RouteEntry } from "../control/target.js";
@@ -11,7 +11,7 @@ const SHOW = {
   usage: "culvert route show [dev NAME]",
   values: { dev: "device" },
   refused: {
-    add: "routes are the kernel's: use `ip route add ... dev NAME`, culvert follows them",
+    add: "routes are those of the configuration: add it there and restart the daemon",
   },
 } as const satisfies Grammar;
 
@@ -31,12 +31,12 @@ Examples:
 export function routeCommand(io: CliIo): Command {
   return operationsCommand(
     "route",
-    "show what a routed tunnel uses: prefixes, next hops, outer destinations",
+    "show what an ipip tunnel uses: prefixes, next hops, outer destinations",
     [
       {
         name: "show",
         alias: "list",
-        summary: "print the routes over the tunnels",
+        summary: "print the routes of ipip tunnels",
         words: "[dev NAME]",
         grammar: SHOW,
         run: async (words, command) => {

@@ -19,10 +19,11 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon at that socket.`;
 
 /**
- * Runs one command. `argv` is without node and script. Never throws; errors are printed to
+ * Runs one command. `words` are the arguments without node and script. Never throws; errors are printed to
  * `io.err`.
  */
-export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitStatus> {
+export async function runCli(words: readonly string[], io: CliIo): Promise<ExitStatus> {
+  const argv = withoutDoubleHelp(words);
   let status: ExitStatus = ExitStatus.done;
   try {
     const program = await buildProgram(argv, io, (finished) => {
@@ -54,6 +55,8 @@ async function buildProgram(
     .action(() => refuseCommand(commandWords(argv)[0]));
   const words = commandWords(argv);
   const wanted = words[0] === "help" ? words[1] : words[0];
+  const topic = words[0] === "help" ? wanted : undefined;
+  if (topic !== undefined && !COMMANDS.some(({ name }) => name === topic)) refuseCommand(topic);
   const context = {
     io,
     finish,
@@ -65,6 +68,12 @@ async function buildProgram(
   }
   confine(program, io);
   return program;
+}
+
+/** `help help` and `help --help` mean the program's own help; commander knows neither. */
+function withoutDoubleHelp(argv: readonly string[]): readonly string[] {
+  const double = argv[0] === "help" && /^(help|--help|-h)$/.test(argv[1] ?? "");
+  return double ? ["--help"] : argv;
 }
 
 /** No command, or one that does not exist. */

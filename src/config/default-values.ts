@@ -50,6 +50,8 @@ export const configLimits = {
   /** RFC 8200 section 5: the least MTU of a link that carries IPv6. */
   mtuMinIpv6_bytes: 1280,
   mtuMax_bytes: 65_535,
+  /** ETH_MAX_MTU less an Ethernet header (drivers/net/tun.c). */
+  mtuMaxTap_bytes: 65_521,
   /** IFNAMSIZ less the terminating zero. */
   deviceName_bytes: 15,
   /** `sun_path` of unix(7) less the terminating zero. */

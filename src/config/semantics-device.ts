@@ -9,12 +9,24 @@ import type { Draft } from "./validate.js";
 type TunnelDraft = Draft<TunnelDocument>;
 
 /** The kernel takes IPv6 off a device whose MTU falls below 1280 (RFC 8200 section 5). */
-function checkMtu({ mtu, addresses, routes }: TunnelDraft, path: Path): Finding[] {
+function checkMtu(tunnel: TunnelDraft, path: Path): Finding[] {
+  const { mtu, addresses, routes } = tunnel;
   const least = configLimits.mtuMinIpv6_bytes;
-  if (typeof mtu !== "number" || mtu >= least) return [];
-  const overlay = [...(addresses ?? []), ...(routes ?? []).map((route) => route?.to)];
+  const most = configLimits.mtuMaxTap_bytes;
+  if (typeof mtu !== "number") return [];
+  if (tunnel.type === "vxlan" && mtu > most) {
+    const expected = `auto, or at most ${most}: a TAP device takes no more`;
+    return [{ path: [...path, "mtu"], at: "value", expected }];
+  }
+  if (mtu >= least) return [];
+  const neighbors = tunnel.type === "vxlan" ? (tunnel.neighbors ?? []) : [];
+  const overlay = [
+    ...(addresses ?? []),
+    ...(routes ?? []).map((route) => route?.to),
+    ...neighbors.map((neighbor) => neighbor?.ip),
+  ];
   if (!overlay.some((text) => text !== undefined && familyOf(text) === 6)) return [];
-  const expected = `at least ${least}, because the tunnel has IPv6 addresses or routes`;
+  const expected = `at least ${least}, because the tunnel has IPv6 addresses, routes or neighbors`;
   return [{ path: [...path, "mtu"], at: "value", expected }];
 }
 

@@ -54,7 +54,7 @@ export interface StatusReport {
   pid: number;
   uptime_s: number;
   workers: number;
-  /** By feature: tso4, tso6, uso, udp_segment, udp_gro ... */
+  /** By feature: tso, uso, tun_checksum, udp_segment, udp_gro. */
   offloads: Record<string, OffloadState>;
   tunnels: TunnelStatus[];
 }
@@ -185,7 +185,7 @@ export interface RouteEntry {
   to: string;
   /** Next hop; absent for a destination on the link. */
   via?: string | undefined;
-  /** Where the entry comes from: "config", "kernel" ... */
+  /** Where the entry comes from: "config". */
   source: string;
 }
 

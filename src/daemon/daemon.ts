@@ -10,6 +10,7 @@
 
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
+import { culvertVersion } from "../control/version.js";
 import { openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { RemoteTable } from "../remotes/remote-table.js";
@@ -32,9 +33,7 @@ import { overhead_bytes, type TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const AGEING_INTERVAL_MS = 1000;
-/**
- * How long a source that nobody configured is remembered where the tunnel has no ageing of its own.
- */
+/** How long an IPIP tunnel remembers a source that nobody configured. */
 const STRANGER_AGEING_S = 300;
 const METRICS_OFF = "off";
 
@@ -111,7 +110,14 @@ export class Daemon {
     const age = () => ageTables(tunnels, peers);
     this.#ageing = setInterval(age, AGEING_INTERVAL_MS);
     this.#log.info(
-      { workers, offloads: offloads.summary(), tunnels: tunnels.map(({ config }) => config.name) },
+      {
+        version: culvertVersion(),
+        workers,
+        offloads: offloads.summary(),
+        tunnels: tunnels.map(({ config }) => config.name),
+        socket: config.control.socket,
+        metrics: config.metrics.listen,
+      },
       "forwarding",
     );
   }
@@ -152,9 +158,10 @@ function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
 function ageTables(tunnels: readonly TunnelRuntime[], peers: Peers): void {
   const now_s = monotonicSeconds();
   for (const tunnel of tunnels) {
-    const ageing_s = tunnel.type === "vxlan" ? tunnel.config.ageing_s : 0;
+    const ageing_s = tunnel.type === "vxlan" ? tunnel.config.ageing_s : STRANGER_AGEING_S;
+    // MACs that never age keep pointing to the remote they were learned from.
+    if (ageing_s === 0) continue;
     if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) tunnel.fdb.age(now_s, ageing_s);
-    if (tunnel.config.allow === "known") continue;
-    peers.ageStrangers(tunnel.index, now_s, ageing_s === 0 ? STRANGER_AGEING_S : ageing_s);
+    if (tunnel.config.allow !== "known") peers.ageStrangers(tunnel, now_s, ageing_s);
   }
 }

@@ -9,8 +9,7 @@ const { errno: Errno } = constants;
 
 const PERMISSION_HINT =
   "run as root, or give the process CAP_NET_ADMIN and CAP_NET_RAW " +
-  "(systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW; by hand: " +
-  'setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")")';
+  "(systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)";
 
 /** A TUN device that was removed; libuv has no name for it. */
 const EBADFD = 77;

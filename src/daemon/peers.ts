@@ -7,7 +7,7 @@ import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../remotes/remote-rows
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { ipOf } from "./addresses.js";
-import type { VxlanRuntime } from "./tunnel.js";
+import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
 export class Peers {
   readonly #remotes: RemoteTable;
@@ -46,35 +46,43 @@ export class Peers {
   }
 
   /**
-   * Gives a VXLAN tunnel's reference back; what was learned from a remote that nobody holds any
-   * more is forgotten. Before the row is free, so that no entry points to a row that may become
-   * somebody else's, and again after, since a worker may have learned in between.
+   * Gives references of a VXLAN tunnel back, one for each row; what was learned from a remote that
+   * nobody holds any more is forgotten. Before the rows are free, so that no entry points to a row
+   * that may become somebody else's, and again after, since a worker may have learned in between.
    */
-  releaseVxlan(tunnel: VxlanRuntime, row: number): void {
-    const remotes = this.#freedWith(row);
+  releaseVxlan(tunnel: VxlanRuntime, rows: readonly number[]): void {
+    const remotes = this.#freedWith(rows);
     if (remotes.size > 0) tunnel.fdb.flush({ remotes });
-    this.#remotes.release(row);
+    for (const row of rows) this.#remotes.release(row);
     if (remotes.size > 0) tunnel.fdb.flush({ remotes });
   }
 
   /**
    * Forgets sources that nobody configured and that were silent for `ageing_s` seconds (`allow`
-   * other than known).
+   * other than known), and what was learned from them.
    */
-  ageStrangers(tunnel: number, now_s: number, ageing_s: number): void {
-    for (const row of this.#remotes.age(tunnel, now_s, ageing_s)) this.#counters.restartRemote(row);
+  ageStrangers(tunnel: TunnelRuntime, now_s: number, ageing_s: number): void {
+    const rows = this.#remotes.age(tunnel.index, now_s, ageing_s);
+    if (rows.length > 0 && tunnel.type === "vxlan") tunnel.fdb.flush({ remotes: new Set(rows) });
+    for (const row of rows) this.#counters.restartRemote(row);
   }
 
   /**
-   * The rows that giving back a reference to `row` frees: itself, and its base row, which senders
-   * are known by.
+   * The rows that giving back a reference to each of `rows` frees: themselves, and their base
+   * rows, which senders are known by.
    */
-  #freedWith(row: number): Set<number> {
+  #freedWith(rows: readonly number[]): Set<number> {
+    const released = new Map<number, number>();
+    for (const row of rows) {
+      for (const index of new Set([row, this.#remotes.base(row)])) {
+        released.set(index, (released.get(index) ?? 0) + 1);
+      }
+    }
     const freed = new Set<number>();
-    for (const index of [row, this.#remotes.base(row)]) {
+    for (const [index, references] of released) {
       const remote = this.#remotes.get(index);
-      if (remote?.references !== 1 || (remote.flags & REMOTE_FLAG_LEARNED) !== 0) continue;
-      freed.add(index);
+      const learned = remote === undefined || (remote.flags & REMOTE_FLAG_LEARNED) !== 0;
+      if (!learned && remote.references <= references) freed.add(index);
     }
     return freed;
   }

@@ -21,6 +21,7 @@ export async function runDaemon({ configPath }: RunOptions): Promise<ExitStatus>
   if (loaded.config === undefined) {
     throw invalidConfigError(loaded.problems, loaded.text, loaded.fileName);
   }
+  process.title = "culvert"; // for ps(1), and for whoever finds a port taken by it
   const log = createLogger({ level: loaded.config.log.level });
   let end: (status: ExitStatus) => void = () => undefined;
   const ended = new Promise<ExitStatus>((resolve) => {

@@ -2,12 +2,7 @@
 // descriptors, and its tables. Plain data and table set-up; opening is open-tunnel.ts, showing and
 // changing is control/.
 
-import type {
-  IpipTunnelConfig,
-  RemoteConfig,
-  TunnelConfig,
-  VxlanTunnelConfig,
-} from "../config/effective.js";
+import type { IpipTunnelConfig, TunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
 import { Neigh } from "../neigh/neigh.js";
@@ -86,9 +81,4 @@ export function vxlanTables(config: VxlanTunnelConfig) {
 
 export function ipipTables(): { routes: RouteTable } {
   return { routes: RouteTable.create(MAX_ROUTES) };
-}
-
-/** Every remote that a VXLAN tunnel's config names, flood list first. */
-export function configuredRemotes(config: VxlanTunnelConfig): readonly RemoteConfig[] {
-  return [...config.remotes, ...config.fdb];
 }

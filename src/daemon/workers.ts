@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { native } from "#native";
+import { CulvertError } from "../errors.js";
 import type { Logger } from "../telemetry/log.js";
 import { errnoName } from "./errno-error.js";
 import type { WorkerMessage, WorkerPlan } from "./worker-plan.js";
@@ -23,10 +24,20 @@ export function autoWorkers(cores: number = availableParallelism()): number {
   return Math.min(MAX_AUTO_WORKERS, Math.max(1, Math.floor(cores / CORES_PER_WORKER)));
 }
 
+function startError(cause: Error): CulvertError {
+  return new CulvertError("CULVERT_WORKER", `a worker could not start: ${cause.message}`, {
+    hint: "see the limits on open files and memory (`ulimit -n`, `ulimit -v`); lower `workers`",
+    cause,
+  });
+}
+
 export class Workers {
   readonly #threads: { worker: Worker; wakeFd: number; done: Promise<unknown> }[] = [];
   readonly #log: Logger;
   readonly #onFailure: (error: Error) => void;
+  /** Names of devices and sockets that no longer work. */
+  readonly #lost = new Set<string>();
+  #sources = 0;
   #stopping = false;
 
   /** @param onFailure told when a worker ends although nobody asked it to, or loses a device */
@@ -37,6 +48,7 @@ export class Workers {
 
   /** Starts one thread per plan; resolves when all of them are in their loops. */
   async start(plans: readonly WorkerPlan[]): Promise<void> {
+    this.#sources = (plans[0]?.vxlan.length ?? 0) + (plans[0]?.ipip.length ?? 0);
     await Promise.all(plans.map((plan) => this.#startOne(plan)));
   }
 
@@ -64,24 +76,32 @@ export class Workers {
     const done = once(worker, "exit").catch(() => undefined);
     this.#threads.push({ worker, wakeFd: plan.wakeFd, done });
     await new Promise<void>((resolve, reject) => {
+      let running = false;
       const fail = (error: Error) => {
-        reject(error);
-        if (!this.#stopping) this.#onFailure(error);
+        if (!running) reject(startError(error));
+        else if (!this.#stopping) this.#onFailure(error);
       };
       worker.on("error", fail);
       worker.on("exit", (code) => {
         if (!this.#stopping) fail(new Error(`worker ${plan.worker} ended with status ${code}`));
       });
       worker.on("message", (message: WorkerMessage) => {
-        if (message.kind === "ready") resolve();
+        if (message.kind === "ready") {
+          running = true;
+          resolve();
+        }
         if (message.kind === "source-lost") this.#sourceLost(message.name, message.errno);
       });
     });
   }
 
+  /** One tunnel without its device ends that tunnel; without any device there is nothing to do. */
   #sourceLost(name: string, errno: number): void {
+    if (this.#lost.has(name)) return; // another worker's queue of the same device
+    this.#lost.add(name);
     const reason = errnoName(-errno);
-    this.#log.error({ source: name, errno: reason }, "a descriptor of the data plane is gone");
-    this.#onFailure(new Error(`${name} is gone (${reason}): was the device deleted?`));
+    const what = `${name} is gone (${reason}): was it deleted? Restart the daemon to have it back`;
+    this.#log.error({ source: name, errno: reason }, what);
+    if (this.#lost.size >= this.#sources) this.#onFailure(new Error("no tunnel is left"));
   }
 }

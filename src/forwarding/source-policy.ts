@@ -1,6 +1,5 @@
 // Which outer sources may send to a tunnel (`allow` in the config). Anyone who can reach the port
-// could otherwise inject frames into the overlay. Hot: no allocation; the answer for the sender of
-// the last run is kept.
+// could otherwise inject frames into the overlay. Hot: no allocation.
 
 import { REMOTE_FLAG_ALLOWED } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";

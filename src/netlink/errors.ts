@@ -32,8 +32,8 @@ interface Cure {
 const notPermitted: Cure = {
   code: "CULVERT_NOT_PERMITTED",
   hint:
-    "CAP_NET_ADMIN is needed: run as root, under systemd with AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW, " +
-    'or once `setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"`',
+    "CAP_NET_ADMIN is needed: run as root, or under systemd with " +
+    "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
 };
 
 const accessDenied: Cure = {

@@ -5,9 +5,9 @@
 // Theory of operation. Every worker has its own block for every tunnel and every remote, so each
 // number has one writer and needs no atomic operation; the main thread sums over the workers when
 // somebody asks. Numbers are doubles: exact up to 2^53, and aligned, so that no 64-bit machine
-// shows half of one. Workers only ever add; when a tunnel index or a remote row gets a new owner,
-// the main thread notes where the sums stand (`restartTunnel`, `restartRemote`) and subtracts that
-// from then on. This note is the main thread's own: exactly one `Counters` reads.
+// shows half of one. Workers only ever add; when a remote row gets a new owner, the main thread
+// notes where its sums stand (`restartRemote`) and subtracts that from then on. This note is the
+// main thread's own: exactly one `Counters` reads.
 import assert from "node:assert/strict";
 import { MAX_REMOTES, MAX_TUNNELS } from "../shared-memory/limits.js";
 import { DROP_REASONS } from "./drop-reasons.js";
@@ -120,14 +120,12 @@ export class Counters {
   readonly #state: CountersState;
   readonly #tunnels: Float64Array;
   readonly #remotes: Float64Array;
-  readonly #tunnelStarts: Float64Array;
   readonly #remoteStarts: Float64Array;
 
   private constructor(state: CountersState) {
     this.#state = state;
     this.#tunnels = new Float64Array(state.tunnels);
     this.#remotes = new Float64Array(state.remotes);
-    this.#tunnelStarts = new Float64Array(this.#tunnels.length / state.workers);
     this.#remoteStarts = new Float64Array(this.#remotes.length / state.workers);
   }
 
@@ -153,15 +151,14 @@ export class Counters {
     return this.#state;
   }
 
-  /** Sums of a tunnel (or NO_TUNNEL) since its last `restartTunnel`. */
+  /** Sums of a tunnel (or NO_TUNNEL). */
   tunnel(tunnel: number): TunnelCounts {
     const start = (tunnel + 1) * TUNNEL_DOUBLES;
     const sums = this.#sums(this.#tunnels, start, TUNNEL_DOUBLES);
-    const since = sums.map((sum, i) => sum - this.#tunnelStarts[start + i]);
-    const fields = Object.entries(TunnelCounter).map(([name, field]) => [name, since[field]]);
+    const fields = Object.entries(TunnelCounter).map(([name, field]) => [name, sums[field]]);
     return {
       fields: Object.fromEntries(fields) as TunnelCounts["fields"],
-      drops: since.slice(DROPS, DROPS + DROP_REASONS.length),
+      drops: sums.slice(DROPS, DROPS + DROP_REASONS.length),
     };
   }
 
@@ -176,12 +173,6 @@ export class Counters {
       ingressPackets: since[RemoteCounter.ingressPackets],
       ingressBytes: since[RemoteCounter.ingressBytes],
     };
-  }
-
-  /** Lets a tunnel's counts begin at 0, when its index gets a new tunnel. */
-  restartTunnel(tunnel: number): void {
-    const start = (tunnel + 1) * TUNNEL_DOUBLES;
-    this.#tunnelStarts.set(this.#sums(this.#tunnels, start, TUNNEL_DOUBLES), start);
   }
 
   /** Lets a remote's counts begin at 0, when its row gets a new remote. */

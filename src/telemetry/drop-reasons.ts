@@ -59,7 +59,7 @@ export const DropReasons = Object.freeze({
   remotesFull: reason(
     "ingress",
     "remotes-full",
-    "The outer source is welcome, but there is no room to remember it.",
+    "The outer source is welcome, but cannot be remembered: the table is full or in use.",
   ),
   /** Kernel: vxlan_set_mac, "ignore packet loops". */
   ownSource: reason("ingress", "own-source", "The inner source MAC is our own: a loop."),

@@ -1,9 +1,7 @@
 // Logging of the control plane. The data path never logs: it counts (drop-reasons.ts).
 //
-// Goals: JSON lines for programs, priorities for the journal, short lines for a person at a
-// terminal, and no way for a peer or client to flood the log. Storage: one small record per
-// rate-limited key, at most MAX_KEYS per logger. Everything goes to stderr: stdout belongs to the
-// commands.
+// JSON lines for programs, priorities for the journal, short lines for a person at a terminal.
+// Everything goes to stderr: stdout belongs to the commands.
 
 import { fstatSync } from "node:fs";
 import { type DestinationStream, type Logger, pino } from "pino";
@@ -122,71 +120,4 @@ function fieldText(value: unknown): string {
 function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are looked for.
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
-}
-
-/** The methods of a logger that a rate limit makes sense for. */
-export interface RateLimitedLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/**
- * Keys that a logger tells apart; further ones share one limit, so that invented keys cannot grow
- * the memory.
- */
-const MAX_KEYS = 1024;
-const OVERFLOW_KEY = "(others)";
-
-interface Gate {
-  open_ms: number;
-  suppressed: number;
-  limited: RateLimitedLog;
-}
-
-const gatesByLogger = new WeakMap<object, Map<string, Gate>>();
-
-/**
- * A view of `log` that writes at most one line per `interval_s` seconds for all callers with the
- * same `key`. The first line passes at once; a later one carries `suppressed`, the number of lines
- * that were left out since the last. `now_ms` is any clock that never runs backwards.
- */
-export function rateLimited(
-  log: RateLimitedLog,
-  key: string,
-  interval_s: number,
-  now_ms: () => number = () => performance.now(),
-): RateLimitedLog {
-  let gates = gatesByLogger.get(log);
-  if (gates === undefined) {
-    gates = new Map();
-    gatesByLogger.set(log, gates);
-  }
-  const kept = gates.has(key) || gates.size < MAX_KEYS ? key : OVERFLOW_KEY;
-  let gate = gates.get(kept);
-  if (gate === undefined) {
-    gate = makeGate(log, interval_s * 1000, now_ms);
-    gates.set(kept, gate);
-  }
-  return gate.limited;
-}
-
-function makeGate(log: RateLimitedLog, interval_ms: number, now_ms: () => number): Gate {
-  const pass = (level: keyof RateLimitedLog) => (fields: object, message: string) => {
-    const time_ms = now_ms();
-    if (time_ms < gate.open_ms) {
-      gate.suppressed++;
-      return;
-    }
-    const { suppressed } = gate;
-    gate.open_ms = time_ms + interval_ms;
-    gate.suppressed = 0;
-    log[level](suppressed === 0 ? fields : { ...fields, suppressed }, message);
-  };
-  const gate: Gate = {
-    open_ms: Number.NEGATIVE_INFINITY,
-    suppressed: 0,
-    limited: { info: pass("info"), warn: pass("warn"), error: pass("error") },
-  };
-  return gate;
 }

@@ -25,7 +25,6 @@ export const ICMP_CHECKSUM = 2;
 export const ICMP_REST = 4;
 export const ICMP_HEADER_BYTES = 8;
 
-export const ICMP_ECHO_REPLY = 0;
 export const ICMP_DESTINATION_UNREACHABLE = 3;
 export const ICMP_SOURCE_QUENCH = 4;
 export const ICMP_REDIRECT = 5;

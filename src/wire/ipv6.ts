@@ -103,7 +103,6 @@ const NEXT_DESTINATION_OPTIONS = 60;
 const NEXT_MOBILITY = 135;
 const NEXT_HIP = 139;
 const NEXT_SHIM6 = 140;
-export const IPV6_NO_NEXT_HEADER = 59;
 
 /**
  * Extension headers that are walked; a longer chain is refused, so that no packet can buy unbounded

@@ -19,7 +19,6 @@ export const TCP_HEADER_BYTES = 20;
 
 export const TCP_FLAG_FIN = 0x01;
 export const TCP_FLAG_SYN = 0x02;
-export const TCP_FLAG_RST = 0x04;
 export const TCP_FLAG_PSH = 0x08;
 export const TCP_FLAG_ACK = 0x10;
 

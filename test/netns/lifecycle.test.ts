@@ -159,7 +159,6 @@ describe("what is missing or in the way", () => {
     const said = await expectRefused(ipipConfig(left, right), 1, { prefix });
     expect(said).toContain(`${capability} is missing`);
     expect(said).toMatch(/hint: .*AmbientCapabilities=/);
-    expect(said).toContain("setcap");
   });
 
   it("is named: /dev/net/tun", async () => {
@@ -267,11 +266,39 @@ describe("the end of a daemon", () => {
       left.host.ip("link", "del", "vxlan100");
       const { status } = await daemon.child.wait(20_000);
       expect(status, daemon.log).toBe(1);
-      expect(daemon.log).toMatch(/device vxlan100 is gone .*was the device deleted/);
+      expect(daemon.log).toMatch(/device vxlan100 is gone .*was it deleted/);
       expect(daemon.log.split("\n").length).toBeLessThan(20);
       expectNothingLeft(daemon);
     },
   );
+});
+
+describe("one of two devices", () => {
+  it("that is deleted ends its tunnel, and the other goes on", async () => {
+    const both = `${vxlan()}${ipipConfig(left, right).replace(/^tunnels:\n/, "")}`;
+    const daemon = await bed.start(left.host, both.replaceAll(/^ +routes:.*\n/gm, ""));
+    left.host.ip("link", "del", "ipip0");
+    await eventually(() => expect(daemon.log).toMatch(/device ipip0 is gone/));
+    const { tunnels } = await culvertJson<{ tunnels: { name: string; up: boolean }[] }>(
+      daemon,
+      "status",
+    );
+    const state = Object.fromEntries(tunnels.map(({ name, up }) => [name, up]));
+    expect(state).toEqual({ vxlan100: true, ipip0: false });
+    left.host.ip("link", "del", "vxlan100");
+    expect((await daemon.child.wait(20_000)).status).toBe(1);
+  });
+});
+
+describe("a log that nobody takes any more", () => {
+  it("does not end the daemon", async () => {
+    const daemon = await bed.start(left.host, vxlan());
+    daemon.child.closeOutput();
+    process.kill(daemon.pid, "SIGHUP");
+    expect((await daemon.culvert("status")).status).toBe(0);
+    expect((await daemon.stop()).status).toBe(0);
+    expectNothingLeft(daemon);
+  });
 });
 
 describe("a network that goes away and comes back", () => {

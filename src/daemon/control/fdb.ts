@@ -2,6 +2,7 @@
 // bridge(8) on a vxlan device (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_update). The all-zero MAC
 // is the flood list.
 
+import { underlayFault } from "../../config/addresses.js";
 import type {
   FdbChange,
   FdbFlush,
@@ -32,6 +33,7 @@ const FIXED = FDB_PERMANENT | FDB_STATIC;
 export function fdbShow(context: ControlContext, query: FdbQuery): FdbLine[] {
   const mac = query.mac === undefined ? undefined : formatMacOf(macOf(query.mac));
   const dst = query.dst === undefined ? undefined : canonical(query.dst);
+  if (query.dev !== undefined) vxlanNamed(context, query.dev);
   return selectTunnels(context, query.dev)
     .filter(isVxlan)
     .flatMap((tunnel) => lines(context, tunnel))
@@ -52,19 +54,23 @@ export function fdbFlush(context: ControlContext, query: FdbFlush): FlushResult 
   const tunnel = vxlanNamed(context, query.dev);
   const dst = query.dst === undefined ? undefined : canonical(query.dst);
   const mac = query.mac === undefined ? undefined : macOf(query.mac);
-  const wanted = (entry: FdbEntry): boolean => {
+  const wanted = (entry: Pick<FdbEntry, "hi" | "lo" | "remote" | "flags">): boolean => {
     const fixed = (entry.flags & FIXED) !== 0;
     if (query.permanent !== undefined && query.permanent !== fixed) return false;
     if (mac !== undefined && (mac.hi !== entry.hi || mac.lo !== entry.lo)) return false;
     return dst === undefined || rowAddress(context, entry.remote) === dst;
   };
-  let removed = 0;
-  // Learned entries first: they vanish uncounted with the last configured use of their remote.
-  const fixedLast = (a: FdbEntry, b: FdbEntry) => (a.flags & FIXED) - (b.flags & FIXED);
-  for (const entry of tunnel.fdb.list().filter(wanted).sort(fixedLast)) {
-    if (removeEntry(context, tunnel, entry)) removed++;
-  }
-  return { removed };
+  const held: number[] = [];
+  const removed = tunnel.fdb
+    .list()
+    .filter(wanted)
+    .filter((entry) => takeEntry(tunnel, entry, held)).length;
+  const members = tunnel.flood
+    .list()
+    .filter((remote) => wanted({ hi: 0, lo: 0, remote, flags: FDB_PERMANENT }))
+    .filter((remote) => tunnel.flood.remove(remote) === TABLE_OK);
+  context.peers.releaseVxlan(tunnel, [...held, ...members]);
+  return { removed: removed + members.length };
 }
 
 function lines(context: ControlContext, tunnel: VxlanRuntime): FdbLine[] {
@@ -112,19 +118,24 @@ function changeUnicast(
   }
   if (change.op === "del") {
     const entry = tunnel.fdb.get(mac.hi, mac.lo);
-    const other = change.dst !== undefined && entry !== undefined && !isAt(context, entry, change);
-    if (entry === undefined || other || !removeEntry(context, tunnel, entry))
-      throw notFound(change);
-    return;
+    const other =
+      change.dst !== undefined &&
+      entry !== undefined &&
+      !rowIs(context, tunnel, entry.remote, change);
+    const held: number[] = [];
+    if (entry === undefined || other || !takeEntry(tunnel, entry, held)) throw notFound(change);
+    return context.peers.releaseVxlan(tunnel, held);
   }
   const row = acquire(context, tunnel, change);
   const now_s = monotonicSeconds();
-  const old = (entry: FdbEntry) => releaseFixed(context, tunnel, entry);
+  const old = ({ flags, remote }: FdbEntry) => {
+    if ((flags & FIXED) !== 0) context.peers.releaseVxlan(tunnel, [remote]);
+  };
   const result =
     change.op === "add"
       ? tunnel.fdb.add(mac.hi, mac.lo, row, FDB_PERMANENT, now_s)
       : tunnel.fdb.replace(mac.hi, mac.lo, row, FDB_PERMANENT, now_s, old);
-  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, row));
+  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, [row]));
 }
 
 function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: FdbChange): void {
@@ -136,18 +147,19 @@ function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: 
   if (change.op === "del") {
     const gone = tunnel.flood
       .list()
-      .filter((row) => change.dst === undefined || rowIs(context, row, change));
+      .filter((row) => change.dst === undefined || rowIs(context, tunnel, row, change));
     if (gone.length === 0) throw notFound(change);
-    for (const row of gone) {
-      if (tunnel.flood.remove(row) === TABLE_OK) context.peers.releaseVxlan(tunnel, row);
-    }
-    return;
+    const removed = gone.filter((row) => tunnel.flood.remove(row) === TABLE_OK);
+    return context.peers.releaseVxlan(tunnel, removed);
   }
   if (change.op === "add" && tunnel.flood.list().length > 0) {
     throw exists(change, "use `append` to add a remote to the list");
   }
   const row = acquire(context, tunnel, change);
-  settle(tunnel, change, tunnel.flood.append(row), () => context.peers.releaseVxlan(tunnel, row));
+  const result = tunnel.flood.append(row);
+  // As with bridge(8): what is there already is no error.
+  if (result === TABLE_EXISTS) return context.peers.releaseVxlan(tunnel, [row]);
+  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, [row]));
 }
 
 function acquire({ peers }: ControlContext, tunnel: VxlanRuntime, change: FdbChange): number {
@@ -183,27 +195,29 @@ function settle(
   );
 }
 
-/** Removes an entry and gives back what it held. @returns false when it was gone already */
-function removeEntry(context: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): boolean {
-  const removed = tunnel.fdb.del(entry.hi, entry.lo, (old) => releaseFixed(context, tunnel, old));
-  return removed !== TABLE_NOT_FOUND;
+/**
+ * Takes an entry out of the table.
+ * @param held gets the row of its remote, when the entry held a reference: a configured one
+ * @returns false when it was gone already
+ */
+function takeEntry(tunnel: VxlanRuntime, entry: FdbEntry, held: number[]): boolean {
+  const result = tunnel.fdb.del(entry.hi, entry.lo, (old) => {
+    if ((old.flags & FIXED) !== 0) held.push(old.remote);
+  });
+  return result !== TABLE_NOT_FOUND;
 }
 
-/** Only configured entries hold a reference to their remote. */
-function releaseFixed({ peers }: ControlContext, tunnel: VxlanRuntime, entry: FdbEntry): void {
-  if ((entry.flags & FIXED) !== 0) peers.releaseVxlan(tunnel, entry.remote);
-}
-
-function isAt(context: ControlContext, entry: FdbEntry, change: FdbChange): boolean {
-  return rowIs(context, entry.remote, change);
-}
-
-function rowIs({ remotes }: ControlContext, row: number, change: FdbChange): boolean {
+/** Is a row the remote that a change names? Port and VNI are the tunnel's own unless given. */
+function rowIs(
+  { remotes }: ControlContext,
+  { config }: VxlanRuntime,
+  row: number,
+  change: FdbChange,
+): boolean {
   const remote = remotes.get(row);
   if (remote === undefined || change.dst === undefined) return false;
   if (formatIp(...remote.address) !== canonical(change.dst)) return false;
-  if (change.port !== undefined && change.port !== remote.port) return false;
-  return change.vni === undefined || change.vni === remote.vni;
+  return remote.port === (change.port ?? config.port) && remote.vni === (change.vni ?? config.vni);
 }
 
 function rowAddress({ remotes }: ControlContext, row: number): string {
@@ -220,6 +234,10 @@ const formatMacOf = ({ hi, lo }: { hi: number; lo: number }): string => formatMa
 
 function requireUsableDst(tunnel: VxlanRuntime, { dst }: FdbChange): void {
   if (dst === undefined) return;
+  const fault = underlayFault(dst);
+  if (fault !== undefined) {
+    throw refused(`dst ${dst} can be no remote`, { hint: `it has to be ${fault}` });
+  }
   const remote = ipOf(dst);
   if (isIpv4(remote) !== isIpv4(tunnel.local)) {
     throw refused(`dst ${dst} is of another address family than the tunnel`, {

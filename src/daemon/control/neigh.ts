@@ -14,14 +14,15 @@ import { NEIGH_PERMANENT, NEIGH_RESULT_WORDS, type NeighEntry } from "../../neig
 import { hasCode } from "../../netlink/errors.js";
 import { deleteNeighbour, replaceNeighbour } from "../../netlink/neighbours.js";
 import { TABLE_NOT_FOUND } from "../../shared-memory/table-result.js";
-import { formatIp } from "../../wire/ip-address.js";
-import { formatMac } from "../../wire/mac.js";
+import { formatIp, isMulticastIp, isUnspecifiedIp } from "../../wire/ip-address.js";
+import { formatMac, isValidSourceMac } from "../../wire/mac.js";
 import { ipOf, macOf } from "../addresses.js";
 import type { VxlanRuntime } from "../tunnel.js";
 import { type ControlContext, isVxlan, selectTunnels, vxlanNamed } from "./context.js";
 
 export function neighShow(context: ControlContext, query: NeighQuery): NeighLine[] {
   const ip = query.ip === undefined ? undefined : canonical(query.ip);
+  if (query.dev !== undefined) vxlanNamed(context, query.dev);
   return selectTunnels(context, query.dev)
     .filter(isVxlan)
     .flatMap(({ config, neigh }) => neigh.list().map((entry) => line(config.name, entry)))
@@ -42,6 +43,7 @@ export function neighChange(context: ControlContext, change: NeighChange): void 
       exit: ExitStatus.usage,
     });
   }
+  requireUnicast(change.ip, change.mac);
   const known = tunnel.neigh.lookup(w0, w1, w2, w3, new Int32Array(NEIGH_RESULT_WORDS));
   if (known && change.op === "add") {
     const what = `${change.dev} has an entry for ${change.ip} already`;
@@ -57,6 +59,17 @@ export function neighChange(context: ControlContext, change: NeighChange): void 
   replaceNeighbour(context.rtnl, { ifindex, ip: change.ip, mac: change.mac });
   const { hi, lo } = macOf(change.mac);
   tunnel.neigh.replace({ address, hi, lo, flags: NEIGH_PERMANENT });
+}
+
+function requireUnicast(ip: string, mac: string): void {
+  const { hi, lo } = macOf(mac);
+  const address = ipOf(ip);
+  const wrong = isMulticastIp(address) || isUnspecifiedIp(address) ? ip : mac;
+  if (wrong === mac && isValidSourceMac(hi, lo)) return;
+  throw new CulvertError("CULVERT_NEIGH_REFUSED", `${wrong} is no address of a neighbour`, {
+    hint: "a neighbour is one host: give its unicast addresses",
+    exit: ExitStatus.usage,
+  });
 }
 
 export function neighFlush(context: ControlContext, query: NeighFlush): FlushResult {

@@ -78,7 +78,9 @@ export function countersReport(context: ControlContext): CountersReport {
 function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelStatus {
   const { config, device, local } = tunnel;
   const link = linkByIndex(context.rtnl, device.ifindex);
-  const addresses = listAddresses(context.rtnl, { ifindex: device.ifindex });
+  // Somebody may have deleted the device: its tunnel is down then, and status says so.
+  const addresses =
+    link === undefined ? [] : listAddresses(context.rtnl, { ifindex: device.ifindex });
   const vxlan = tunnel.type === "vxlan" ? tunnel : undefined;
   return {
     name: config.name,

@@ -10,15 +10,17 @@ import {
 import { formatIp, formatIpv4, isIpv4 } from "../../wire/ip-address.js";
 import { ipOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
-import { type ControlContext, isIpip, selectTunnels } from "./context.js";
+import { type ControlContext, isIpip, selectTunnels, tunnelNamed } from "./context.js";
 
 export function routeShow(context: ControlContext, query: RouteQuery): RouteEntry[] {
+  if (query.dev !== undefined) requireIpip(context, query.dev);
   return selectTunnels(context, query.dev).filter(isIpip).flatMap(routesOf);
 }
 
 /** The outer destination for an inner one. Throws CULVERT_NO_ROUTE when no tunnel has a route. */
 export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteDecision {
   const destination = ipOf(to);
+  if (dev !== undefined) requireIpip(context, dev);
   const tunnels = selectTunnels(context, dev).filter(isIpip);
   const decisions = isIpv4(destination)
     ? tunnels.flatMap((tunnel) => decide(tunnel, destination.w3) ?? [])
@@ -26,7 +28,15 @@ export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteD
   const [best] = decisions.sort((a, b) => b.length - a.length);
   if (best !== undefined) return best.decision;
   throw new CulvertError("CULVERT_NO_ROUTE", `no ipip tunnel has a route to ${to}`, {
-    hint: "see `culvert route show`; routes are those of the config",
+    hint: "see `culvert route show`; for vxlan tunnels `ip route get` tells",
+  });
+}
+
+/** A VXLAN tunnel forwards by MAC: its routes are the kernel's alone. */
+function requireIpip(context: ControlContext, dev: string): void {
+  if (isIpip(tunnelNamed(context, dev))) return;
+  throw new CulvertError("CULVERT_WRONG_TYPE", `${dev} is a vxlan tunnel: it forwards by MAC`, {
+    hint: `its routes are the kernel's: \`ip route show dev ${dev}\``,
   });
 }
 

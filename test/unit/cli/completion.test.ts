@@ -91,7 +91,7 @@ describe("candidates", () => {
     const { out } = await culvert(["completion", "candidates", "--", ...line]);
     expect(out).toBe("vxlan100\tvxlan vni 100\nipip0\tipip\n");
     expect((await culvert(["completion", "candidates", "--", "route", ""])).out).toContain(
-      "show\tprint the routes over the tunnels\n",
+      "show\tprint the routes of ipip tunnels\n",
     );
   });
 

@@ -40,6 +40,25 @@ describe("help", () => {
     expect(await culvert(["help"])).toEqual(help);
   });
 
+  it("of help is help, and of what does not exist a word about that", async () => {
+    const help = await culvert(["--help"]);
+    for (const words of [
+      ["help", "help"],
+      ["help", "--help"],
+    ]) {
+      expect(await culvert(words)).toMatchObject({ status: 0, err: "", out: help.out });
+    }
+    const unknown = await culvert(["help", "cuonters"]);
+    expect(unknown).toMatchObject({ status: 2, out: "" });
+    expect(unknown.err).toContain('unknown command "cuonters"; did you mean "counters"?');
+  });
+
+  it("never takes an empty socket path, which would mean another protocol", async () => {
+    const empty = await culvert(["status", "--socket", ""]);
+    expect(empty).toMatchObject({ status: 2, out: "" });
+    expect(empty.err).toContain("--socket is empty");
+  });
+
   it.each(COMMANDS.map(({ name }) => name))("%s has examples", async (name) => {
     const help = await culvert([name, "--help"]);
     expect(help).toMatchObject({ status: 0, err: "" });

@@ -216,7 +216,7 @@ describe("the effective configuration", () => {
 
   it.each([
     "mtu: 68",
-    "mtu: 65535",
+    "mtu: 65521",
     "ttl: 255",
     "ageing_s: 0",
     "max_entries: 1",

@@ -70,7 +70,7 @@ const CROSS_CASES: Case[] = [
     6,
     10,
     "tunnels[0].mtu",
-    "at least 1280, because the tunnel has IPv6 addresses or routes",
+    "at least 1280, because the tunnel has IPv6 addresses, routes or neighbors",
     "the number 1279",
   ],
   [
@@ -78,7 +78,7 @@ const CROSS_CASES: Case[] = [
     6,
     10,
     "tunnels[0].mtu",
-    "at least 1280, because the tunnel has IPv6 addresses or routes",
+    "at least 1280, because the tunnel has IPv6 addresses, routes or neighbors",
     "the number 1000",
   ],
   [

@@ -29,12 +29,12 @@ function withKernel(...answers: Uint8Array[]) {
 }
 
 describe("show", () => {
-  it("lists the table, one address in any spelling, nothing for an ipip tunnel", () => {
+  it("lists the table, one address in any spelling; an ipip tunnel has none", () => {
     const { context } = withKernel();
     expect(neighShow(context, {})).toEqual([FIRST]);
     expect(neighShow(context, { ip: "::ffff:192.168.11.1" })).toEqual([FIRST]);
     expect(neighShow(context, { ip: "192.168.11.2" })).toEqual([]);
-    expect(neighShow(context, { dev: "ipip0" })).toEqual([]);
+    expect(() => neighShow(context, { dev: "ipip0" })).toThrow(code("WRONG_TYPE"));
   });
 });
 
@@ -65,6 +65,20 @@ describe("change", () => {
     for (const op of ["add", "replace"] as const) {
       expect(() => neighChange(context, { op, dev: DEV, ip: "192.168.11.2" })).toThrow(refused);
     }
+  });
+
+  it.each([
+    ["192.168.11.2", "01:00:5e:00:00:01"],
+    ["192.168.11.2", "00:00:00:00:00:00"],
+    ["224.0.0.1", MAC],
+    ["0.0.0.0", MAC],
+    ["ff02::1", MAC],
+  ])("refuses %s at %s: a neighbour is one host", (ip, mac) => {
+    const { context, sent } = withKernel();
+    const refused = expect.objectContaining({ code: "CULVERT_NEIGH_REFUSED", exit: 2 });
+    expect(() => neighChange(context, { op: "add", dev: DEV, ip, mac })).toThrow(refused);
+    expect(sent()).toEqual([]);
+    expect(neighShow(context, {})).toEqual([FIRST]);
   });
 
   it.each([

@@ -70,7 +70,7 @@ describe("countersReport", () => {
     const [row] = context.vxlan.flood.list();
     context.worker.addRemote(row, RemoteCounter.egressPackets, 5);
     context.vxlan.flood.remove(row);
-    context.peers.releaseVxlan(context.vxlan, row);
+    context.peers.releaseVxlan(context.vxlan, [row]);
     const again = context.peers.acquire(0, "10.57.4.40", 4789, 100);
     expect(again).toBe(row);
     const peers = countersReport(context).tunnels[0].peers;

@@ -10,7 +10,6 @@ import {
   detectLogFormat,
   type LogFormat,
   type LogLevel,
-  rateLimited,
 } from "../../../src/telemetry/log.js";
 
 function capture(format: LogFormat, level: LogLevel = "trace") {
@@ -94,36 +93,5 @@ describe("detection", () => {
       closeSync(fd);
       rmSync(directory, { recursive: true });
     }
-  });
-});
-
-describe("rateLimited", () => {
-  it("writes the first line and then one per interval, with the number left out", () => {
-    const { lines, log } = capture("json");
-    let now_ms = 0;
-    const warn = (n: number) => rateLimited(log, "key", 10, () => now_ms).warn({ n }, "again");
-    for (; now_ms < 20_000; now_ms += 100) warn(now_ms);
-    expect(
-      lines.map((line) => JSON.parse(line)).map(({ n, suppressed }) => [n, suppressed]),
-    ).toEqual([
-      [0, undefined],
-      [10_000, 99],
-    ]);
-  });
-
-  it("keeps keys and loggers apart", () => {
-    const one = capture("json");
-    const two = capture("json");
-    for (const { log } of [one, two, one, two]) {
-      rateLimited(log, "a", 60).info({}, "a");
-      rateLimited(log, "b", 60).error({}, "b");
-    }
-    expect([one.lines.length, two.lines.length]).toEqual([2, 2]);
-  });
-
-  it("holds a flood of invented keys to one line per interval", () => {
-    const { lines, log } = capture("json");
-    for (let i = 0; i < 5000; i++) rateLimited(log, `key ${i}`, 60).warn({}, "x");
-    expect(lines).toHaveLength(1025);
   });
 });
