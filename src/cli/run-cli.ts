@@ -19,8 +19,8 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon at that socket.`;
 
 /**
- * Runs one command. `words` are the arguments without node and script. Never throws; errors are printed to
- * `io.err`.
+ * Runs one command. `words` are the arguments without node and script. Never throws; errors are
+ * printed to `io.err`.
  */
 export async function runCli(words: readonly string[], io: CliIo): Promise<ExitStatus> {
   const argv = withoutDoubleHelp(words);
