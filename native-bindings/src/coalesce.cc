@@ -20,7 +20,6 @@ namespace {
 constexpr uint8_t TCP_PSH = 0x08;
 constexpr uint8_t TCP_ACK = 0x10;
 constexpr uint32_t MAX_IP_BYTES = 65535;
-constexpr uint32_t MAX_SEGMENT_HEADER_BYTES = 256;  // the longest that prepareSegments admits
 
 // virtio_net_hdr (linux/virtio_net.h); native byte order on a TUN device.
 struct VnetHeader {
@@ -87,14 +86,16 @@ bool mayJoin(const Writer& w, const Item& item, const uint8_t* frame, const Inne
   return sameHeaders(item, frame, inner);
 }
 
+bool deviceCuts(const Writer& w, const Inner& inner) {
+  const int32_t tso = inner.v6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4, uso = inner.v6 ? OFFLOAD_USO6 : OFFLOAD_USO4;
+  return (w.offloads & (isTcp(inner) ? tso : uso)) != 0;
+}
+
 // Can this frame begin a superpacket at all?
 bool mayOpen(const Writer& w, const uint8_t* frame, const Inner& inner, uint32_t payload) {
-  if (inner.kind != InnerKind::transport || !inner.plain || payload == 0) return false;
-  if (isTcp(inner)) {
-    return frame[inner.l4 + 13] == TCP_ACK && (w.offloads & (inner.v6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4)) != 0;
-  }
-  return inner.protocol == PROTOCOL_UDP && load16(frame + inner.l4 + 6) != 0 &&
-         (w.offloads & (inner.v6 ? OFFLOAD_USO6 : OFFLOAD_USO4)) != 0;
+  if (inner.kind != InnerKind::transport || !inner.plain || payload == 0 || !deviceCuts(w, inner)) return false;
+  if (isTcp(inner)) return frame[inner.l4 + 13] == TCP_ACK;
+  return inner.protocol == PROTOCOL_UDP && load16(frame + inner.l4 + 6) != 0;
 }
 
 uint8_t gsoTypeOf(const Item& item) {
@@ -121,7 +122,7 @@ void patchHeaders(const Item& item) {
     if (isTcp(inner) && item.push) l4[13] |= TCP_PSH;
   }
   const uint16_t pseudo = fold(sumPseudoHeader(l3, inner.v6, inner.protocol, l4Bytes));
-  store16(l4 + (isTcp(inner) ? 16 : 6), pseudo);
+  store16(l4 + checksumOffset(inner.protocol), pseudo);
 }
 
 VnetHeader describe(const Item& item) {
@@ -131,7 +132,7 @@ VnetHeader describe(const Item& item) {
   if (!merged && !item.partial) return vnet;
   vnet.flags = FRAME_NEEDS_CHECKSUM;
   vnet.csumStart = static_cast<uint16_t>(inner.l4);
-  vnet.csumOffset = inner.protocol == PROTOCOL_TCP ? 16 : inner.protocol == PROTOCOL_UDP ? 6 : 2;
+  vnet.csumOffset = checksumOffset(inner.protocol);
   if (merged) {
     vnet.gsoType = gsoTypeOf(item);
     vnet.gsoSize = static_cast<uint16_t>(item.segments > 1 ? item.segmentBytes : item.gsoSize);
@@ -142,14 +143,8 @@ VnetHeader describe(const Item& item) {
 
 // A sender's offload that never ran, with no offload on this device to hand it to: run it here.
 void finishPartial(Item& item) {
-  const uint32_t offset = isTcp(item.inner) ? 16 : item.inner.protocol == PROTOCOL_UDP ? 6 : 2;
-  finishChecksum(item.frame, item.inner.end, item.inner.l4, offset);
+  finishChecksum(item.frame, item.inner.end, item.inner.l4, checksumOffset(item.inner.protocol));
   item.partial = false;
-}
-
-bool deviceCuts(const Writer& w, const Inner& inner) {
-  const int32_t tso = inner.v6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4, uso = inner.v6 ? OFFLOAD_USO6 : OFFLOAD_USO4;
-  return (w.offloads & (isTcp(inner) ? tso : uso)) != 0;
 }
 
 ssize_t writeVectors(Writer& w, uint32_t count) {

@@ -9,13 +9,14 @@
 
 #include "../include/abi.h"
 #include "arrays.h"
+#include "segment.h"
 
 namespace culvert {
 
 constexpr uint32_t MAX_MESSAGES = 256;
 constexpr uint32_t MAX_IOVECS = 4096;
 constexpr uint32_t MAX_PARTS = 4096;
-constexpr uint32_t HEADER_BYTES = 320;  // encapsulation (64) and inner headers (256) of one segment
+constexpr uint32_t HEADER_BYTES = HEADROOM_BYTES + MAX_SEGMENT_HEADER_BYTES;  // of one segment
 constexpr uint32_t HEADER_AREA = 1024 * HEADER_BYTES;
 constexpr uint32_t KEY_BUCKETS = 512;
 constexpr uint32_t CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int));

@@ -130,7 +130,7 @@ ChecksumState verifyChecksums(const uint8_t* frame, const Inner& inner) {
   if (inner.protocol == PROTOCOL_ICMP) {
     return fold(sumBytes(l4, bytes)) == 0xffff ? ChecksumState::good : ChecksumState::bad;
   }
-  const uint32_t field = inner.protocol == PROTOCOL_TCP ? 16 : inner.protocol == PROTOCOL_UDP ? 6 : 2;
+  const uint32_t field = checksumOffset(inner.protocol);
   if (inner.protocol == PROTOCOL_UDP && load16(l4 + field) == 0) {
     return ChecksumState::good;  // "not computed": over IPv4 [RFC 768], and by tunnels over IPv6 [RFC 6935]
   }

@@ -11,6 +11,11 @@ constexpr uint8_t PROTOCOL_TCP = 6;
 constexpr uint8_t PROTOCOL_UDP = 17;
 constexpr uint8_t PROTOCOL_ICMPV6 = 58;
 
+/** Where the checksum stands in the header of TCP, UDP, ICMP or ICMPv6. */
+inline uint16_t checksumOffset(uint8_t protocol) {
+  return protocol == PROTOCOL_TCP ? 16 : protocol == PROTOCOL_UDP ? 6 : 2;
+}
+
 enum class InnerKind : uint8_t {
   other,      // not IP, or IP whose transport is not looked at: passes unchecked
   malformed,  // an IP header that contradicts the frame's length

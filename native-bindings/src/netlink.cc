@@ -12,31 +12,14 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "napi-args.h"
+
 namespace culvert {
 namespace {
 
 constexpr timeval kReceiveTimeout = {2, 0};
 // Signals that may interrupt one call, and datagrams of other senders that one receive skips, before it gives up.
 constexpr int kMaxRetries = 16;
-
-napi_value integer(napi_env env, int64_t value) {
-  napi_value result = nullptr;
-  napi_create_int64(env, value, &result);
-  return result;
-}
-
-// The Uint8Array (or Buffer) `value` as pointer and length; false if it is something else.
-bool bytesOf(napi_env env, napi_value value, uint8_t** data, size_t* length) {
-  bool isTyped = false;
-  if (napi_is_typedarray(env, value, &isTyped) != napi_ok || !isTyped) return false;
-  napi_typedarray_type type;
-  void* start = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, length, &start, nullptr, nullptr) != napi_ok) {
-    return false;
-  }
-  *data = static_cast<uint8_t*>(start);
-  return type == napi_uint8_array;
-}
 
 int openRoute(uint32_t groups) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -100,74 +83,49 @@ int64_t receiveFromKernel(int fd, uint8_t* data, size_t capacity) {
 
 // netlinkOpen(groups): fd
 napi_value netlinkOpen(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value args[1];
-  uint32_t groups = 0;
-  if (napi_get_cb_info(env, info, &count, args, nullptr, nullptr) != napi_ok || count < 1 ||
-      napi_get_value_uint32(env, args[0], &groups) != napi_ok) {
-    return integer(env, -EINVAL);
-  }
-  return integer(env, openRoute(groups));
+  Arguments<1> args(env, info);
+  const int32_t groups = args.integer(0);
+  return integerResult(env, args.ok ? openRoute(static_cast<uint32_t>(groups)) : -EINVAL);
 }
 
 // netlinkSend(fd, bytes, length): bytes sent
 napi_value netlinkSend(napi_env env, napi_callback_info info) {
-  size_t count = 3;
-  napi_value args[3];
-  int32_t fd = -1;
-  uint8_t* data = nullptr;
+  Arguments<3> args(env, info);
+  const int32_t fd = args.integer(0);
   size_t capacity = 0;
-  uint32_t length = 0;
-  if (napi_get_cb_info(env, info, &count, args, nullptr, nullptr) != napi_ok || count < 3 ||
-      napi_get_value_int32(env, args[0], &fd) != napi_ok ||
-      !bytesOf(env, args[1], &data, &capacity) ||
-      napi_get_value_uint32(env, args[2], &length) != napi_ok || length > capacity) {
-    return integer(env, -EINVAL);
-  }
-  return integer(env, sendToKernel(fd, data, length));
+  const uint8_t* data = args.bytes(1, &capacity);
+  const int32_t length = args.integer(2);
+  if (!args.ok || length < 0 || static_cast<size_t>(length) > capacity) return integerResult(env, -EINVAL);
+  return integerResult(env, sendToKernel(fd, data, static_cast<size_t>(length)));
 }
 
 // netlinkReceive(fd, bytes): length of one datagram; -EMSGSIZE if it did not fit, -EAGAIN after the timeout
 napi_value netlinkReceive(napi_env env, napi_callback_info info) {
-  size_t count = 2;
-  napi_value args[2];
-  int32_t fd = -1;
-  uint8_t* data = nullptr;
+  Arguments<2> args(env, info);
+  const int32_t fd = args.integer(0);
   size_t capacity = 0;
-  if (napi_get_cb_info(env, info, &count, args, nullptr, nullptr) != napi_ok || count < 2 ||
-      napi_get_value_int32(env, args[0], &fd) != napi_ok ||
-      !bytesOf(env, args[1], &data, &capacity)) {
-    return integer(env, -EINVAL);
-  }
-  return integer(env, receiveFromKernel(fd, data, capacity));
+  uint8_t* data = args.bytes(1, &capacity);
+  return integerResult(env, args.ok ? receiveFromKernel(fd, data, capacity) : -EINVAL);
 }
 
 // netlinkClose(fd): 0
 napi_value netlinkClose(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value args[1];
-  int32_t fd = -1;
-  if (napi_get_cb_info(env, info, &count, args, nullptr, nullptr) != napi_ok || count < 1 ||
-      napi_get_value_int32(env, args[0], &fd) != napi_ok) {
-    return integer(env, -EINVAL);
-  }
-  return integer(env, close(fd) < 0 ? -errno : 0);
-}
-
-napi_property_descriptor method(const char* name, napi_callback callback) {
-  return {name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, nullptr};
+  Arguments<1> args(env, info);
+  const int32_t fd = args.integer(0);
+  if (!args.ok) return integerResult(env, -EINVAL);
+  return close(fd) < 0 ? errnoResult(env) : integerResult(env, 0);
 }
 
 }  // namespace
 
 napi_status registerNetlink(napi_env env, napi_value exports) {
-  const napi_property_descriptor methods[] = {
-      method("netlinkOpen", netlinkOpen),
-      method("netlinkSend", netlinkSend),
-      method("netlinkReceive", netlinkReceive),
-      method("netlinkClose", netlinkClose),
+  static const Export functions[] = {
+      {"netlinkOpen", netlinkOpen},
+      {"netlinkSend", netlinkSend},
+      {"netlinkReceive", netlinkReceive},
+      {"netlinkClose", netlinkClose},
   };
-  return napi_define_properties(env, exports, sizeof methods / sizeof methods[0], methods);
+  return registerFunctions(env, exports, functions);
 }
 
 }  // namespace culvert

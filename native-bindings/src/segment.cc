@@ -21,7 +21,7 @@ bool prepareSegments(Segmenter& s, const uint8_t* frame, uint32_t length, uint32
   s.tcp = type == static_cast<uint32_t>(GSO_TCPV4) || type == static_cast<uint32_t>(GSO_TCPV6);
   if (!s.tcp && type != static_cast<uint32_t>(GSO_UDP_L4)) return false;
   if (gsoSize == 0 || gsoSize > 0xffff) return false;
-  if (l3 >= l4 || l4 >= payload || payload >= length || l3 > 64 || payload > 256) return false;
+  if (l3 >= l4 || l4 >= payload || payload >= length || l3 > 64 || payload > MAX_SEGMENT_HEADER_BYTES) return false;
   s.v6 = frame[l3] >> 4 == 6;
   if (l4 - l3 < (s.v6 ? 40u : 20u) || payload - l4 < (s.tcp ? 20u : 8u)) return false;
   s.frame = frame;
@@ -42,7 +42,7 @@ bool prepareSegments(Segmenter& s, const uint8_t* frame, uint32_t length, uint32
   if (s.v6 && l4 - l3 > 40) {
     // With a routing header the pseudo header has other addresses than these [RFC 8200 § 8.1]; the sum that the sender
     // left in the checksum field knows them. Its length is taken out again.
-    const uint16_t left = load16(transport + (s.tcp ? 16 : 6));
+    const uint16_t left = load16(transport + checksumOffset(protocol));
     s.l4Sum = left + (0xffffu - fold(__builtin_bswap32(length - l4)));
   }
   if (s.tcp) {

@@ -6,6 +6,9 @@
 
 namespace culvert {
 
+// The longest headers, Ethernet to transport, that a superpacket may have.
+constexpr uint32_t MAX_SEGMENT_HEADER_BYTES = 256;
+
 struct Segmenter {
   const uint8_t* frame;
   uint32_t length;

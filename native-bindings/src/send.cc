@@ -8,7 +8,6 @@
 
 #include "checksum.h"
 #include "egress.h"
-#include "segment.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -194,27 +193,28 @@ void place(Egress& e, Walk& walk, int32_t row, uint32_t bytes, bool alone) {
   addPart(e, *open, row, bytes);
 }
 
-void addSegments(Egress& e, Walk& walk, int32_t row, const Checked& c, const Segmenter& s, bool alone) {
-  for (uint32_t i = 0; i < s.segments; i++) {
-    const uint32_t payload = segmentBytes(s, i);
-    const uint32_t headers = c.headerBytes + s.payload;
-    place(e, walk, row, headers + payload, alone);
-    uint8_t* out = e.headerArea + e.headerBytes;
-    e.headerBytes += (headers + 15) & ~15u;
-    std::memcpy(out, c.header, c.headerBytes);
-    writeSegmentHeader(s, i, out + c.headerBytes);
-    addVector(e, out, headers);
-    addVector(e, c.frame + segmentStart(s, i), payload);
-  }
+// One segment in the open message: its headers, written into the header area, and its slice of the payload.
+void addSegment(Egress& e, const Checked& c, const Segmenter& s, uint32_t index) {
+  const uint32_t headers = c.headerBytes + s.payload;
+  uint8_t* out = e.headerArea + e.headerBytes;
+  e.headerBytes += (headers + 15) & ~15u;
+  std::memcpy(out, c.header, c.headerBytes);
+  writeSegmentHeader(s, index, out + c.headerBytes);
+  addVector(e, out, headers);
+  addVector(e, c.frame + segmentStart(s, index), segmentBytes(s, index));
 }
 
-void addWhole(Egress& e, Walk& walk, int32_t row, const Checked& c, bool alone) {
-  place(e, walk, row, c.headerBytes + c.length, alone);
-  if (c.header + c.headerBytes == c.frame) {
-    addVector(e, c.header, c.headerBytes + c.length);
-  } else {
-    addVector(e, c.header, c.headerBytes);
-    addVector(e, c.frame, c.length);
+// A whole frame in the open message, behind its encapsulation header.
+void addFrame(Egress& e, const Checked& c) {
+  if (c.header + c.headerBytes == c.frame) return addVector(e, c.header, c.headerBytes + c.length);
+  addVector(e, c.header, c.headerBytes);
+  addVector(e, c.frame, c.length);
+}
+
+void addSegments(Egress& e, Walk& walk, int32_t row, const Checked& c, const Segmenter& s, bool alone) {
+  for (uint32_t i = 0; i < s.segments; i++) {
+    place(e, walk, row, c.headerBytes + s.payload + segmentBytes(s, i), alone);
+    addSegment(e, c, s, i);
   }
 }
 
@@ -249,7 +249,8 @@ void walkKey(Egress& e, int fd, const Key& key) {
     } else if (kind == 1) {
       addSegments(e, walk, row, c, s, alone);
     } else {
-      addWhole(e, walk, row, c, alone);
+      place(e, walk, row, c.headerBytes + c.length, alone);
+      addFrame(e, c);
     }
   }
   if (walk.message != nullptr) finishMessage(e);
@@ -326,19 +327,11 @@ void addRaw(Egress& e, int fd, int32_t row) {
   if (kind < 0) return fail(e, row, -kind);
   if (kind == 0) {
     openRaw(e, fd, row, c, c.headerBytes + c.length);
-    addVector(e, c.header, c.headerBytes);
-    addVector(e, c.frame, c.length);
-    return;
+    return addFrame(e, c);
   }
   for (uint32_t i = 0; i < s.segments; i++) {
-    const uint32_t headers = c.headerBytes + s.payload, payload = segmentBytes(s, i);
-    openRaw(e, fd, row, c, headers + payload);
-    uint8_t* out = e.headerArea + e.headerBytes;
-    e.headerBytes += (headers + 15) & ~15u;
-    std::memcpy(out, c.header, c.headerBytes);
-    writeSegmentHeader(s, i, out + c.headerBytes);
-    addVector(e, out, headers);
-    addVector(e, c.frame + segmentStart(s, i), payload);
+    openRaw(e, fd, row, c, c.headerBytes + s.payload + segmentBytes(s, i));
+    addSegment(e, c, s, i);
   }
 }
 
