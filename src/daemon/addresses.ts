@@ -4,13 +4,22 @@
 import assert from "node:assert/strict";
 import type { AllowConfig } from "../config/effective.js";
 import type { AllowedSources, SourcePrefix } from "../forwarding/source-policy.js";
-import { type IpAddress, parseIp, parsePrefix } from "../wire/ip-address.js";
+import { formatIp, type IpAddress, parseIp, parsePrefix } from "../wire/ip-address.js";
 import { type Mac, parseMac } from "../wire/mac.js";
 
 export function ipOf(text: string): IpAddress {
   const ip = parseIp(text);
   assert(ip !== undefined, `not an address: ${text}`);
   return ip;
+}
+
+export function textOf({ w0, w1, w2, w3 }: IpAddress): string {
+  return formatIp(w0, w1, w2, w3);
+}
+
+/** The one spelling of an address that reports use. */
+export function canonicalIp(text: string): string {
+  return textOf(ipOf(text));
 }
 
 export function macOf(text: string): Mac {

@@ -12,7 +12,8 @@ import {
 } from "#native";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
-import { formatIp, type IpAddress, isIpv4 } from "../wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
+import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
 
@@ -45,7 +46,6 @@ export interface SendOptions {
 
 const family = (address: IpAddress): 4 | 6 => (isIpv4(address) ? 4 : 6);
 const words = ({ w0, w1, w2, w3 }: IpAddress): Int32Array => Int32Array.of(w0, w1, w2, w3);
-const text = ({ w0, w1, w2, w3 }: IpAddress): string => formatIp(w0, w1, w2, w3);
 
 export class Sockets {
   readonly #descriptors: Descriptors;
@@ -70,7 +70,7 @@ export class Sockets {
    * Receiving sockets for an address and port, one per worker; the same ones for the same endpoint.
    */
   receivers(endpoint: Endpoint, port: number): readonly number[] {
-    const key = `${text(endpoint.local)}%${endpoint.dev}:${port}`;
+    const key = `${textOf(endpoint.local)}%${endpoint.dev}:${port}`;
     const known = this.#receivers.get(key);
     if (known !== undefined) return known;
     const gro = this.#udpGro ? SOCKET_GRO : 0;
@@ -96,7 +96,7 @@ export class Sockets {
    */
   senders(endpoint: Endpoint, options: SendOptions, worker: number): readonly number[] {
     const { ttl, checksum } = options;
-    const key = `${text(endpoint.local)}%${endpoint.dev} ${ttl} ${checksum} ${worker}`;
+    const key = `${textOf(endpoint.local)}%${endpoint.dev} ${ttl} ${checksum} ${worker}`;
     let pool = this.#senders.get(key);
     if (pool === undefined) {
       pool = Array.from({ length: SOURCE_PORTS }, () => this.#openSender(endpoint, options));
@@ -109,7 +109,7 @@ export class Sockets {
   raw(endpoint: Endpoint, direction: "send" | "receive"): number {
     const flags = direction === "send" ? SOCKET_SEND_ONLY : 0;
     const fd = native.rawOpen(words(endpoint.local), endpoint.dev, flags, BUFFER_BYTES);
-    if (fd < 0) throw socketError(`raw IPIP socket on ${text(endpoint.local)}`, fd, undefined);
+    if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(endpoint.local)}`, fd, undefined);
     return this.#descriptors.own(fd);
   }
 
@@ -121,7 +121,7 @@ export class Sockets {
       result = this.#openUdp(endpoint, port, flags);
     }
     if (result < 0)
-      throw socketError(`sending socket on ${text(endpoint.local)}`, result, undefined);
+      throw socketError(`sending socket on ${textOf(endpoint.local)}`, result, undefined);
     this.#descriptors.own(result);
     const ttl = native.socketSetTtl(result, family(endpoint.local), options.ttl);
     if (ttl < 0) throw socketError(`sending socket with TTL ${options.ttl}`, ttl, undefined);
@@ -133,7 +133,7 @@ export class Sockets {
   }
 
   #portError(endpoint: Endpoint, port: number, result: number): Error {
-    const address = text(endpoint.local);
+    const address = textOf(endpoint.local);
     const holder = describePortHolder(this.#rtnl, {
       port,
       address,

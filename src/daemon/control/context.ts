@@ -21,20 +21,12 @@ export interface ControlContext {
 }
 
 /** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
-export function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
+function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
   const tunnel = context.tunnels.find(({ config }) => config.name === dev);
   if (tunnel !== undefined) return tunnel;
   throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {
     hint: `its tunnels are: ${context.tunnels.map(({ config }) => config.name).join(", ")}`,
   });
-}
-
-/** The tunnels that a query is about: the one it names, or all. */
-export function selectTunnels(
-  context: ControlContext,
-  dev: string | undefined,
-): readonly TunnelRuntime[] {
-  return dev === undefined ? context.tunnels : [tunnelNamed(context, dev)];
 }
 
 /** A VXLAN tunnel by name: only those have an FDB and neighbours. */
@@ -50,5 +42,23 @@ export function vxlanNamed(context: ControlContext, dev: string): VxlanRuntime {
   );
 }
 
-export const isVxlan = (tunnel: TunnelRuntime): tunnel is VxlanRuntime => tunnel.type === "vxlan";
-export const isIpip = (tunnel: TunnelRuntime): tunnel is IpipRuntime => tunnel.type === "ipip";
+/** An IPIP tunnel by name: a VXLAN tunnel forwards by MAC, its routes are the kernel's alone. */
+function ipipNamed(context: ControlContext, dev: string): IpipRuntime {
+  const tunnel = tunnelNamed(context, dev);
+  if (tunnel.type === "ipip") return tunnel;
+  throw new CulvertError("CULVERT_WRONG_TYPE", `${dev} is a vxlan tunnel: it forwards by MAC`, {
+    hint: `its routes are the kernel's: \`ip route show dev ${dev}\``,
+  });
+}
+
+/** The VXLAN tunnels that a query is about: the one it names, or all. */
+export function vxlanTunnels(context: ControlContext, dev: string | undefined): VxlanRuntime[] {
+  if (dev !== undefined) return [vxlanNamed(context, dev)];
+  return context.tunnels.filter((tunnel) => tunnel.type === "vxlan");
+}
+
+/** The IPIP tunnels that a query is about: the one it names, or all. */
+export function ipipTunnels(context: ControlContext, dev: string | undefined): IpipRuntime[] {
+  if (dev !== undefined) return [ipipNamed(context, dev)];
+  return context.tunnels.filter((tunnel) => tunnel.type === "ipip");
+}

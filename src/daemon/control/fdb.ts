@@ -12,6 +12,7 @@ import type {
 } from "../../control/target.js";
 import { CulvertError, ExitStatus } from "../../errors.js";
 import { FDB_PERMANENT, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
+import type { RemoteTable } from "../../remotes/remote-table.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
 import { MAX_FLOOD_REMOTES } from "../../shared-memory/limits.js";
 import {
@@ -23,19 +24,17 @@ import {
 } from "../../shared-memory/table-result.js";
 import { formatIp, ipEquals, isIpv4 } from "../../wire/ip-address.js";
 import { formatMac, isMulticastMac, isZeroMac, type Mac } from "../../wire/mac.js";
-import { ipOf, macOf } from "../addresses.js";
+import { canonicalIp, ipOf, macOf, textOf } from "../addresses.js";
 import type { VxlanRuntime } from "../tunnel.js";
-import { type ControlContext, isVxlan, selectTunnels, vxlanNamed } from "./context.js";
+import { type ControlContext, vxlanNamed, vxlanTunnels } from "./context.js";
 
 const ZERO_MAC = "00:00:00:00:00:00";
 const FIXED = FDB_PERMANENT | FDB_STATIC;
 
 export function fdbShow(context: ControlContext, query: FdbQuery): FdbLine[] {
   const mac = query.mac === undefined ? undefined : formatMacOf(macOf(query.mac));
-  const dst = query.dst === undefined ? undefined : canonical(query.dst);
-  if (query.dev !== undefined) vxlanNamed(context, query.dev);
-  return selectTunnels(context, query.dev)
-    .filter(isVxlan)
+  const dst = query.dst === undefined ? undefined : canonicalIp(query.dst);
+  return vxlanTunnels(context, query.dev)
     .flatMap((tunnel) => lines(context, tunnel))
     .filter((line) => mac === undefined || line.mac === mac)
     .filter((line) => dst === undefined || line.dst === dst);
@@ -52,13 +51,13 @@ export function fdbChange(context: ControlContext, change: FdbChange): void {
 
 export function fdbFlush(context: ControlContext, query: FdbFlush): FlushResult {
   const tunnel = vxlanNamed(context, query.dev);
-  const dst = query.dst === undefined ? undefined : canonical(query.dst);
+  const dst = query.dst === undefined ? undefined : canonicalIp(query.dst);
   const mac = query.mac === undefined ? undefined : macOf(query.mac);
   const wanted = (entry: Pick<FdbEntry, "hi" | "lo" | "remote" | "flags">): boolean => {
     const fixed = (entry.flags & FIXED) !== 0;
     if (query.permanent !== undefined && query.permanent !== fixed) return false;
     if (mac !== undefined && (mac.hi !== entry.hi || mac.lo !== entry.lo)) return false;
-    return dst === undefined || rowAddress(context, entry.remote) === dst;
+    return dst === undefined || rowAddress(context.remotes, entry.remote) === dst;
   };
   const held: number[] = [];
   const removed = tunnel.fdb
@@ -96,7 +95,7 @@ function line(
   return {
     dev: config.name,
     mac,
-    dst: remote === undefined ? "" : formatIp(...remote.address),
+    dst: rowAddress(remotes, row),
     ...(remote === undefined || remote.port === config.port ? {} : { port: remote.port }),
     ...(remote === undefined || remote.vni === config.vni ? {} : { vni: remote.vni }),
     state: permanent ? "permanent" : "dynamic",
@@ -216,18 +215,14 @@ function rowIs(
 ): boolean {
   const remote = remotes.get(row);
   if (remote === undefined || change.dst === undefined) return false;
-  if (formatIp(...remote.address) !== canonical(change.dst)) return false;
+  if (formatIp(...remote.address) !== canonicalIp(change.dst)) return false;
   return remote.port === (change.port ?? config.port) && remote.vni === (change.vni ?? config.vni);
 }
 
-function rowAddress({ remotes }: ControlContext, row: number): string {
+/** The address of a remote's row; "" when the row is free. */
+function rowAddress(remotes: RemoteTable, row: number): string {
   const remote = remotes.get(row);
   return remote === undefined ? "" : formatIp(...remote.address);
-}
-
-function canonical(text: string): string {
-  const { w0, w1, w2, w3 } = ipOf(text);
-  return formatIp(w0, w1, w2, w3);
 }
 
 const formatMacOf = ({ hi, lo }: { hi: number; lo: number }): string => formatMac(hi, lo);
@@ -241,16 +236,12 @@ function requireUsableDst(tunnel: VxlanRuntime, { dst }: FdbChange): void {
   const remote = ipOf(dst);
   if (isIpv4(remote) !== isIpv4(tunnel.local)) {
     throw refused(`dst ${dst} is of another address family than the tunnel`, {
-      hint: `the tunnel's local address is ${formatIp(...wordsOf(tunnel))}`,
+      hint: `the tunnel's local address is ${textOf(tunnel.local)}`,
     });
   }
   if (ipEquals(remote, tunnel.local)) {
     throw refused(`dst ${dst} is the tunnel's own address`, { hint: "name the peer's address" });
   }
-}
-
-function wordsOf({ local }: VxlanRuntime): [number, number, number, number] {
-  return [local.w0, local.w1, local.w2, local.w3];
 }
 
 function refused(message: string, { hint }: { hint: string }): CulvertError {

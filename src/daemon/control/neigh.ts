@@ -16,15 +16,13 @@ import { deleteNeighbour, replaceNeighbour } from "../../netlink/neighbours.js";
 import { TABLE_NOT_FOUND } from "../../shared-memory/table-result.js";
 import { formatIp, isMulticastIp, isUnspecifiedIp } from "../../wire/ip-address.js";
 import { formatMac, isValidSourceMac } from "../../wire/mac.js";
-import { ipOf, macOf } from "../addresses.js";
+import { canonicalIp, ipOf, macOf } from "../addresses.js";
 import type { VxlanRuntime } from "../tunnel.js";
-import { type ControlContext, isVxlan, selectTunnels, vxlanNamed } from "./context.js";
+import { type ControlContext, vxlanNamed, vxlanTunnels } from "./context.js";
 
 export function neighShow(context: ControlContext, query: NeighQuery): NeighLine[] {
-  const ip = query.ip === undefined ? undefined : canonical(query.ip);
-  if (query.dev !== undefined) vxlanNamed(context, query.dev);
-  return selectTunnels(context, query.dev)
-    .filter(isVxlan)
+  const ip = query.ip === undefined ? undefined : canonicalIp(query.ip);
+  return vxlanTunnels(context, query.dev)
     .flatMap(({ config, neigh }) => neigh.list().map((entry) => line(config.name, entry)))
     .filter((entry) => ip === undefined || entry.ip === ip);
 }
@@ -75,7 +73,7 @@ function requireUnicast(ip: string, mac: string): void {
 export function neighFlush(context: ControlContext, query: NeighFlush): FlushResult {
   const tunnel = vxlanNamed(context, query.dev);
   if (query.permanent === false) return { removed: 0 }; // every entry is permanent
-  const ip = query.ip === undefined ? undefined : canonical(query.ip);
+  const ip = query.ip === undefined ? undefined : canonicalIp(query.ip);
   const gone = tunnel.neigh.list().filter((entry) => ip === undefined || addressOf(entry) === ip);
   for (const entry of gone) {
     tunnel.neigh.del(entry.address);
@@ -98,11 +96,6 @@ function line(dev: string, entry: NeighEntry): NeighLine {
 }
 
 const addressOf = (entry: NeighEntry): string => formatIp(...entry.address);
-
-function canonical(text: string): string {
-  const { w0, w1, w2, w3 } = ipOf(text);
-  return formatIp(w0, w1, w2, w3);
-}
 
 function notFound({ dev, ip }: NeighChange): CulvertError {
   return new CulvertError("CULVERT_NOT_FOUND", `${dev} has no entry for ${ip}`, {

@@ -26,6 +26,7 @@ import { NO_TUNNEL, type TunnelCounter, type TunnelCounts } from "../../telemetr
 import { DROP_REASONS } from "../../telemetry/drop-reasons.js";
 import { formatIp } from "../../wire/ip-address.js";
 import { formatMac } from "../../wire/mac.js";
+import { textOf } from "../addresses.js";
 import type { TunnelRuntime } from "../tunnel.js";
 import type { ControlContext } from "./context.js";
 
@@ -82,33 +83,31 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
   const addresses =
     link === undefined ? [] : listAddresses(context.rtnl, { ifindex: device.ifindex });
   const vxlan = tunnel.type === "vxlan" ? tunnel : undefined;
+  const flood = new Set(vxlan?.flood.list());
   return {
     name: config.name,
     type: config.type,
     ...(vxlan === undefined ? {} : { vni: vxlan.config.vni, port: vxlan.config.port }),
-    local: formatIp(local.w0, local.w1, local.w2, local.w3),
+    local: textOf(local),
     mtu_bytes: link?.mtu_bytes ?? device.mtu_bytes,
     ...(vxlan === undefined ? {} : { mac: formatMac(vxlan.mac.hi, vxlan.mac.lo) }),
     up: link?.up ?? false,
     addresses: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-    remotes: context.remotes.list(tunnel.index).map((row) => remoteStatus(context, tunnel, row)),
-    fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count + vxlan.flood.list().length,
+    remotes: context.remotes.list(tunnel.index).map((row) => {
+      return remoteStatus(peerCounters(context, tunnel, row), row, flood.has(row.index));
+    }),
+    fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count + flood.size,
     neigh_entries: vxlan?.neigh.count ?? 0,
     route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
   };
 }
 
-function remoteStatus(
-  context: ControlContext,
-  tunnel: TunnelRuntime,
-  row: RemoteEntry,
-): RemoteStatus {
-  const peer = peerCounters(context, tunnel, row);
+function remoteStatus(peer: PeerCounters, row: RemoteEntry, flooded: boolean): RemoteStatus {
   const flags: string[] = [];
   if ((row.flags & REMOTE_FLAG_ALLOWED) !== 0) flags.push("configured");
   if ((row.flags & REMOTE_FLAG_LEARNED) !== 0) flags.push("learned");
   if ((row.flags & REMOTE_FLAG_NO_GSO) !== 0) flags.push("no-gso");
-  if (tunnel.type === "vxlan" && tunnel.flood.list().includes(row.index)) flags.push("flood");
+  if (flooded) flags.push("flood");
   const seen_s = row.lastSeen_s;
   return {
     ...peer,

@@ -7,21 +7,19 @@ import {
   ROUTE_RESULT_WORDS,
   type RouteEntry as TableRoute,
 } from "../../routes/route-table.js";
-import { formatIp, formatIpv4, isIpv4 } from "../../wire/ip-address.js";
+import { formatIpv4, isIpv4 } from "../../wire/ip-address.js";
 import { ipOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
-import { type ControlContext, isIpip, selectTunnels, tunnelNamed } from "./context.js";
+import { type ControlContext, ipipTunnels } from "./context.js";
 
 export function routeShow(context: ControlContext, query: RouteQuery): RouteEntry[] {
-  if (query.dev !== undefined) requireIpip(context, query.dev);
-  return selectTunnels(context, query.dev).filter(isIpip).flatMap(routesOf);
+  return ipipTunnels(context, query.dev).flatMap(routesOf);
 }
 
 /** The outer destination for an inner one. Throws CULVERT_NO_ROUTE when no tunnel has a route. */
 export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteDecision {
   const destination = ipOf(to);
-  if (dev !== undefined) requireIpip(context, dev);
-  const tunnels = selectTunnels(context, dev).filter(isIpip);
+  const tunnels = ipipTunnels(context, dev);
   const decisions = isIpv4(destination)
     ? tunnels.flatMap((tunnel) => decide(tunnel, destination.w3) ?? [])
     : [];
@@ -29,14 +27,6 @@ export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteD
   if (best !== undefined) return best.decision;
   throw new CulvertError("CULVERT_NO_ROUTE", `no ipip tunnel has a route to ${to}`, {
     hint: "see `culvert route show`; for vxlan tunnels `ip route get` tells",
-  });
-}
-
-/** A VXLAN tunnel forwards by MAC: its routes are the kernel's alone. */
-function requireIpip(context: ControlContext, dev: string): void {
-  if (isIpip(tunnelNamed(context, dev))) return;
-  throw new CulvertError("CULVERT_WRONG_TYPE", `${dev} is a vxlan tunnel: it forwards by MAC`, {
-    hint: `its routes are the kernel's: \`ip route show dev ${dev}\``,
   });
 }
 
@@ -63,8 +53,7 @@ function decide(
   const found = new Int32Array(ROUTE_RESULT_WORDS);
   const length = tunnel.routes.lookup(destination, found);
   if (tunnel.remote !== 0) {
-    const { w0, w1, w2, w3 } = ipOf(tunnel.config.remote);
-    const outer = formatIp(w0, w1, w2, w3);
+    const outer = formatIpv4(tunnel.remote);
     const why = "the tunnel is point-to-point: its remote gets everything";
     return { length, decision: { to, dev, match: "0.0.0.0/0", outer, why } };
   }
