@@ -18,7 +18,6 @@ import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
-import { isIpv4 } from "../wire/ip-address.js";
 import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
@@ -29,7 +28,7 @@ import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
-import { overhead_bytes, type TunnelRuntime } from "./tunnel.js";
+import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const AGEING_INTERVAL_MS = 1000;
@@ -141,8 +140,7 @@ export class Daemon {
  * An MTU that the underlay cannot carry is allowed, as with `ip link set mtu`, and seldom meant.
  */
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
-  for (const { config, device, local, underlayMtu_bytes } of tunnels) {
-    const fits_bytes = underlayMtu_bytes - overhead_bytes(config, isIpv4(local) ? 4 : 6);
+  for (const { config, device, pathMtu_bytes: fits_bytes } of tunnels) {
     if (device.mtu_bytes <= fits_bytes) continue;
     const fate = config.type === "vxlan" ? "sent in fragments" : "refused";
     log.warn(

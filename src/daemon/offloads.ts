@@ -14,8 +14,8 @@ import type { OffloadsConfig } from "../config/effective.js";
 import type { OffloadState } from "../control/target.js";
 import { errnoName } from "./errno-error.js";
 
-const TSO = OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_TSO_ECN;
-const USO = OFFLOAD_USO4 | OFFLOAD_USO6;
+export const TSO = OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_TSO_ECN;
+export const USO = OFFLOAD_USO4 | OFFLOAD_USO6;
 const TURNED_OFF = "turned off in the config";
 const UDP_SEGMENT = 0;
 const UDP_GRO = 1;
@@ -25,19 +25,19 @@ const UDP_GRO = 1;
  * shows.
  */
 export class Offloads {
-  readonly #config: OffloadsConfig;
   /** Why a feature is not in force, by its name. */
   readonly #reasons = new Map<string, string>();
+  /** Kinds of device that were tested. */
+  readonly #tested = new Set<number>();
   readonly udpSegment: boolean;
   readonly udpGro: boolean;
   #device: number;
 
   /** Asks the kernel about sockets; devices are asked one by one by `enableOn`. */
   constructor(config: OffloadsConfig) {
-    this.#config = config;
     this.udpSegment = this.#probeSocket("udp_segment", config.udp_segment, UDP_SEGMENT);
     this.udpGro = this.#probeSocket("udp_gro", config.udp_gro, UDP_GRO);
-    this.#device = this.#wanted();
+    this.#device = this.#wanted(config);
   }
 
   /**
@@ -52,12 +52,22 @@ export class Offloads {
       [OFFLOAD_CHECKSUM, "tun_checksum"],
     ] as const) {
       const result = native.tuntapSetOffload(fd, this.#device);
-      if (result >= 0) break;
+      if (result >= 0) return this.#device;
       if ((this.#device & mask) === 0) continue;
       this.withdraw(mask, name, `the kernel refused it: ${errnoName(result)}`);
     }
     native.tuntapSetOffload(fd, this.#device);
     return this.#device;
+  }
+
+  /**
+   * Says yes once for each kind of device: what a kernel does to superpackets it does on all
+   * devices of a kind, so one of them is tested.
+   */
+  claimSelfTest(kind: number): boolean {
+    const first = !this.#tested.has(kind);
+    this.#tested.add(kind);
+    return first;
   }
 
   /** Takes an offload out of force for all devices opened from now on. */
@@ -90,8 +100,7 @@ export class Offloads {
   }
 
   /** TSO and USO build on checksum offload (tun(4) refuses them without it). */
-  #wanted(): number {
-    const { tun_checksum, tso, uso } = this.#config;
+  #wanted({ tun_checksum, tso, uso }: OffloadsConfig): number {
     if (!tun_checksum) this.#reasons.set("tun_checksum", TURNED_OFF);
     if (!tso || !tun_checksum) this.#reasons.set("tso", TURNED_OFF);
     if (!uso || !tun_checksum) this.#reasons.set("uso", TURNED_OFF);

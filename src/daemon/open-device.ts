@@ -42,9 +42,11 @@ export function openDevice(
     if (fd < 0) throw deviceError(config.name, tap ? "tap" : "tun", fd);
     fds.push(parts.descriptors.own(fd));
   }
-  parts.offloads.enableOn(fds[0]);
-  selfTest(fds[0], kind, parts.offloads);
-  const offloads = parts.offloads.enableOn(fds[0]);
+  let offloads = parts.offloads.enableOn(fds[0]);
+  if (parts.offloads.claimSelfTest(kind)) {
+    selfTest(fds[0], kind, parts.offloads);
+    offloads = parts.offloads.enableOn(fds[0]);
+  }
   const link = linkByName(parts.rtnl, config.name);
   if (link === undefined) {
     throw new CulvertError("CULVERT_DEVICE", `device ${config.name} vanished while it was set up`, {

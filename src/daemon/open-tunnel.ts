@@ -7,7 +7,7 @@ import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
+import type { IpAddress } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import type { Offloads } from "./offloads.js";
@@ -17,7 +17,7 @@ import type { Endpoint, Sockets } from "./sockets.js";
 import {
   type IpipRuntime,
   ipipTables,
-  overhead_bytes,
+  pathMtu_bytes,
   type TunnelRuntime,
   type VxlanRuntime,
   vxlanTables,
@@ -67,7 +67,7 @@ function openVxlan(
   { underlay, endpoint, receivers }: VxlanPlace,
 ): VxlanRuntime {
   const { local } = endpoint;
-  const fits_bytes = underlay.mtu_bytes - overhead_bytes(config, isIpv4(local) ? 4 : 6);
+  const fits_bytes = pathMtu_bytes("vxlan", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
@@ -83,6 +83,7 @@ function openVxlan(
     index,
     local,
     underlayMtu_bytes: underlay.mtu_bytes,
+    pathMtu_bytes: fits_bytes,
     device,
     mac: macOf(mac),
     receivers,
@@ -97,7 +98,7 @@ function openVxlan(
 function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {
   const underlay = underlayOf(parts.rtnl, { local: config.local });
   const local = ipOf(config.local);
-  const fits_bytes = underlay.mtu_bytes - overhead_bytes(config, 4);
+  const fits_bytes = pathMtu_bytes("ipip", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const senders = Array.from({ length: parts.workers }, () =>
@@ -112,6 +113,7 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
     index,
     local,
     underlayMtu_bytes: underlay.mtu_bytes,
+    pathMtu_bytes: fits_bytes,
     device,
     remote: config.remote === "any" ? 0 : ipOf(config.remote).w3,
     remoteRow,

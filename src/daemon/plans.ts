@@ -4,16 +4,9 @@
 import { native } from "#native";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
-import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
-import {
-  type DeviceQueues,
-  type IpipRuntime,
-  overhead_bytes,
-  type TunnelRuntime,
-  type VxlanRuntime,
-} from "./tunnel.js";
+import type { DeviceQueues, IpipRuntime, TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
 
 export interface PlanParts {
@@ -54,7 +47,6 @@ function devicePlan(device: DeviceQueues, worker: number): DevicePlan {
 
 function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
   const { config } = tunnel;
-  const family = isIpv4(tunnel.local) ? 4 : 6;
   return {
     index: tunnel.index,
     device: devicePlan(tunnel.device, worker),
@@ -62,7 +54,7 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     macHi: tunnel.mac.hi,
     macLo: tunnel.mac.lo,
     mtu_bytes: tunnel.device.mtu_bytes,
-    pathMtu_bytes: tunnel.underlayMtu_bytes - overhead_bytes(config, family),
+    pathMtu_bytes: tunnel.pathMtu_bytes,
     learning: config.learning,
     proxy: config.proxy,
     strictReserved: config.strict_reserved,

@@ -6,11 +6,6 @@
 import {
   DEVICE_TAP,
   native,
-  OFFLOAD_TSO_ECN,
-  OFFLOAD_TSO4,
-  OFFLOAD_TSO6,
-  OFFLOAD_USO4,
-  OFFLOAD_USO6,
   RUN_DEVICE_ERRNO,
   RUN_LENGTH,
   RUN_SEGMENT_BYTES,
@@ -24,7 +19,7 @@ import { emitIpv4, IPV4_HEADER_BYTES } from "../wire/ipv4.js";
 import { emitTcp, TCP_HEADER_BYTES, writeTcpChecksum } from "../wire/tcp.js";
 import { emitUdp, UDP_HEADER_BYTES, writeUdpChecksum } from "../wire/udp.js";
 import { errnoName } from "./errno-error.js";
-import type { Offloads } from "./offloads.js";
+import { type Offloads, TSO, USO } from "./offloads.js";
 
 const EIO = 5;
 const PAYLOAD_BYTES = 100;
@@ -33,8 +28,6 @@ const TCP_ACK = 0x10;
 const SOURCE = 0xc0000201;
 const DESTINATION = 0xc0000202;
 const MAC = { hi: 0x0200, lo: 1 };
-const TSO = OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_TSO_ECN;
-const USO = OFFLOAD_USO4 | OFFLOAD_USO6;
 
 /** Withdraws TSO or USO when this kernel refuses such superpackets. The device must be down. */
 export function selfTest(fd: number, kind: number, offloads: Offloads): void {

@@ -2,12 +2,12 @@
 // descriptors, and its tables. Plain data and table set-up; opening is open-tunnel.ts, showing and
 // changing is control/.
 
-import type { IpipTunnelConfig, TunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
 import { Neigh } from "../neigh/neigh.js";
 import { RouteTable } from "../routes/route-table.js";
-import type { IpAddress } from "../wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.js";
 import type { Mac } from "../wire/mac.js";
 import { VXLAN_OVERHEAD_V4_BYTES, VXLAN_OVERHEAD_V6_BYTES } from "../wire/vxlan.js";
@@ -28,6 +28,8 @@ interface CommonTunnel {
   readonly index: number;
   readonly local: IpAddress;
   readonly underlayMtu_bytes: number;
+  /** Longest inner IP packet that fits the underlay's MTU unfragmented, bytes. */
+  readonly pathMtu_bytes: number;
   readonly device: DeviceQueues;
 }
 
@@ -59,10 +61,17 @@ export interface IpipRuntime extends CommonTunnel {
 
 export type TunnelRuntime = VxlanRuntime | IpipRuntime;
 
-/** Bytes of the outer headers in front of an inner IP packet: VXLAN 50 or 70, IPIP 20. */
-export function overhead_bytes(config: TunnelConfig, underlayFamily: 4 | 6): number {
-  if (config.type === "ipip") return IPV4_HEADER_BYTES;
-  return underlayFamily === 4 ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES;
+/**
+ * What a tunnel leaves of the underlay's MTU for an inner IP packet, by its type and the family of
+ * its local address: VXLAN 50 or 70 bytes less, IPIP 20.
+ */
+export function pathMtu_bytes(
+  type: "vxlan" | "ipip",
+  local: IpAddress,
+  underlayMtu_bytes: number,
+): number {
+  if (type === "ipip") return underlayMtu_bytes - IPV4_HEADER_BYTES;
+  return underlayMtu_bytes - (isIpv4(local) ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES);
 }
 
 /** Neighbours per tunnel. */

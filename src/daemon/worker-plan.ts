@@ -3,7 +3,9 @@
 
 import type { FdbState } from "../fdb/fdb.js";
 import type { FloodListState } from "../fdb/flood-list.js";
+import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
 import type { AllowedSources } from "../forwarding/source-policy.js";
+import type { VxlanSettings } from "../forwarding/vxlan-tunnel.js";
 import type { NeighState } from "../neigh/neigh.js";
 import type { RemoteTableState } from "../remotes/remote-table.js";
 import type { RouteTableState } from "../routes/route-table.js";
@@ -17,18 +19,8 @@ export interface DevicePlan {
   readonly offloads: number;
 }
 
-export interface VxlanTunnelPlan {
-  readonly index: number;
+export interface VxlanTunnelPlan extends VxlanSettings {
   readonly device: DevicePlan;
-  readonly vni: number;
-  readonly macHi: number;
-  readonly macLo: number;
-  readonly mtu_bytes: number;
-  readonly pathMtu_bytes: number;
-  readonly learning: boolean;
-  readonly proxy: boolean;
-  readonly strictReserved: boolean;
-  readonly dropInnerVlan: boolean;
   readonly allow: AllowedSources;
   readonly fdb: FdbState;
   readonly neigh: NeighState;
@@ -42,15 +34,8 @@ export interface VxlanTunnelPlan {
   readonly udpSegment: boolean;
 }
 
-export interface IpipTunnelPlan {
-  readonly index: number;
+export interface IpipTunnelPlan extends IpipSettings {
   readonly device: DevicePlan;
-  readonly local: number;
-  readonly remote: number;
-  readonly remoteRow: number;
-  readonly ttl: number;
-  readonly mtu_bytes: number;
-  readonly underlayMtu_bytes: number;
   readonly allow: AllowedSources;
   readonly routes: RouteTableState;
   readonly sendSocket: number;

@@ -80,11 +80,7 @@ function addVxlan(
   const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);
   const { udpSegment } = plan;
   const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
-  loop.add({
-    fd: device.fd,
-    name: `device ${plan.device.name}`,
-    run: () => forward.run(MAX_FRAMES),
-  });
+  addDevice(loop, device, plan.device.name, forward);
   let port = ports.get(plan.receiveSocket);
   if (port === undefined) {
     const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
@@ -93,6 +89,15 @@ function addVxlan(
     addReceiver(loop, "udp socket", port);
   }
   port.add(tunnel);
+}
+
+function addDevice(
+  loop: WorkerLoop,
+  { fd }: NativeDevice,
+  name: string,
+  egress: VxlanEgress | IpipEgress,
+): void {
+  loop.add({ fd, name: `device ${name}`, run: () => egress.run(MAX_FRAMES) });
 }
 
 function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
@@ -111,11 +116,7 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
   };
   const sender = new RawSender(plan.sendSocket, egressHandle);
   const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters });
-  loop.add({
-    fd: device.fd,
-    name: `device ${plan.device.name}`,
-    run: () => forward.run(MAX_FRAMES),
-  });
+  addDevice(loop, device, plan.device.name, forward);
   return tunnel;
 }
 

@@ -6,7 +6,8 @@ import type { Device } from "../device/device.js";
 import type { RouteTable } from "../routes/route-table.js";
 import type { SourcePolicy } from "./source-policy.js";
 
-export interface IpipTunnel {
+/** What is a number; the rest is memory and a device. */
+export interface IpipSettings {
   /** Number of the tunnel in counters, remotes and RUN_DEVICE. */
   readonly index: number;
   /** Outer source, unsigned. */
@@ -20,6 +21,9 @@ export interface IpipTunnel {
   readonly mtu_bytes: number;
   /** MTU of the underlay device: an outer packet is not longer. */
   readonly underlayMtu_bytes: number;
+}
+
+export interface IpipTunnel extends IpipSettings {
   readonly sources: SourcePolicy;
   readonly routes: RouteTable;
   readonly device: Device;

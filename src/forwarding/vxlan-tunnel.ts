@@ -7,7 +7,8 @@ import type { FloodList } from "../fdb/flood-list.js";
 import type { Neigh } from "../neigh/neigh.js";
 import type { SourcePolicy } from "./source-policy.js";
 
-export interface VxlanTunnel {
+/** What is number or switch; the rest is memory and a device. */
+export interface VxlanSettings {
   /** Number of the tunnel in counters, remotes and RUN_DEVICE. */
   readonly index: number;
   readonly vni: number;
@@ -24,6 +25,9 @@ export interface VxlanTunnel {
   readonly strictReserved: boolean;
   /** Drop frames with an inner VLAN tag [RFC 7348 § 6.1]. */
   readonly dropInnerVlan: boolean;
+}
+
+export interface VxlanTunnel extends VxlanSettings {
   readonly sources: SourcePolicy;
   readonly fdb: Fdb;
   readonly neigh: Neigh;

@@ -8,6 +8,7 @@ import { Peers } from "../../../src/daemon/peers.js";
 import {
   type IpipRuntime,
   ipipTables,
+  pathMtu_bytes,
   type TunnelRuntime,
   type VxlanRuntime,
   vxlanTables,
@@ -74,7 +75,9 @@ export function controlContext(
   const peers = new Peers(remotes, counters);
   const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
     const local = ip(tunnel.local ?? "10.57.4.20");
-    const common = { index, local, underlayMtu_bytes: UNDERLAY_MTU_BYTES };
+    const fits_bytes = pathMtu_bytes(tunnel.type, local, UNDERLAY_MTU_BYTES);
+    const mtu = { underlayMtu_bytes: UNDERLAY_MTU_BYTES, pathMtu_bytes: fits_bytes };
+    const common = { index, local, ...mtu };
     const senders = [[50, 51], [60]];
     if (tunnel.type === "vxlan") {
       remotes.defineTunnel(index, tunnel.port, tunnel.vni);
