@@ -64,9 +64,10 @@ export function run(command, args, { onOutput, onStart, env = {}, timeout_ms } =
 }
 
 /** Like `run`, but collects the output. */
-export async function runQuietly(command, args, env = {}) {
+export async function runQuietly(command, args, env = {}, onStart = undefined) {
   const chunks = [];
-  const result = await run(command, args, { env, onOutput: (chunk) => chunks.push(chunk) });
+  const onOutput = (chunk) => chunks.push(chunk);
+  const result = await run(command, args, { env, onStart, onOutput });
   return { ...result, output: Buffer.concat(chunks).toString() };
 }
 
@@ -106,20 +107,15 @@ async function runInterruptibly(command, args, env) {
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, pass);
-  const chunks = [];
-  const result = await run(command, args, {
-    env,
-    onStart: (started) => {
-      child = started;
-    },
-    onOutput: (chunk) => chunks.push(chunk),
+  const result = await runQuietly(command, args, env, (started) => {
+    child = started;
   });
   for (const signal of signals) process.off(signal, pass);
   if (interrupted !== undefined) {
     process.stdout.write("interrupted\n");
     process.kill(process.pid, interrupted);
   }
-  return { ...result, output: Buffer.concat(chunks).toString() };
+  return result;
 }
 
 /** Namespaces and devices need root: said before anything is set up for nothing. */

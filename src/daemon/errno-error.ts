@@ -4,6 +4,7 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { CulvertError } from "../errors.js";
+import { EBADFD } from "../packet/errno.js";
 
 const { errno: Errno } = constants;
 
@@ -11,11 +12,9 @@ const PERMISSION_HINT =
   "run as root, or give the process CAP_NET_ADMIN and CAP_NET_RAW " +
   "(systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)";
 
-/** A TUN device that was removed; libuv has no name for it. */
-const EBADFD = 77;
-
 /** The kernel's name of a native result, < 0: `-98` -> `EADDRINUSE`. */
 export function errnoName(result: number): string {
+  // libuv has no name for this one.
   return -result === EBADFD ? "EBADFD" : getSystemErrorName(result);
 }
 

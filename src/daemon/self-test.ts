@@ -12,6 +12,7 @@ import {
   RUN_SEGMENTS,
   RUN_STRIP,
 } from "#native";
+import { EIO } from "../packet/errno.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
 import { ETHERTYPE_IPV4, emitEthernet } from "../wire/ethernet.js";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ip-protocol.js";
@@ -21,7 +22,6 @@ import { emitUdp, UDP_HEADER_BYTES, writeUdpChecksum } from "../wire/udp.js";
 import { errnoName } from "./errno-error.js";
 import { type Offloads, TSO, USO } from "./offloads.js";
 
-const EIO = 5;
 const PAYLOAD_BYTES = 100;
 const TCP_ACK = 0x10;
 /** Addresses for documentation [RFC 5737]; the frames never leave the test. */

@@ -12,6 +12,7 @@ import {
 } from "#native";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
+import { EADDRINUSE } from "../packet/errno.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
@@ -28,7 +29,6 @@ export const SOURCE_PORTS = 16;
 const FIRST_SOURCE_PORT = 49152;
 const LAST_SOURCE_PORT = 65535;
 const PORT_ATTEMPTS = 64;
-const EADDRINUSE = -98;
 
 /** Where a socket is bound. */
 export interface Endpoint {
@@ -114,9 +114,9 @@ export class Sockets {
   }
 
   #openSender(endpoint: Endpoint, options: SendOptions): number {
-    let result = EADDRINUSE;
+    let result = -EADDRINUSE;
     const flags = SOCKET_SEND_ONLY | (options.checksum ? 0 : SOCKET_NO_CHECKSUM);
-    for (let attempt = 0; attempt < PORT_ATTEMPTS && result === EADDRINUSE; attempt++) {
+    for (let attempt = 0; attempt < PORT_ATTEMPTS && result === -EADDRINUSE; attempt++) {
       const port = randomInt(FIRST_SOURCE_PORT, LAST_SOURCE_PORT + 1);
       result = this.#openUdp(endpoint, port, flags);
     }

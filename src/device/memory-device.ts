@@ -23,6 +23,7 @@ import {
   SCRATCH_BYTES,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
+import { EAGAIN } from "../packet/errno.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
 import { writeIpv4Checksum } from "../wire/ipv4.js";
 import {
@@ -34,7 +35,6 @@ import {
 } from "../wire/locate.js";
 import type { Device } from "./device.js";
 
-const EAGAIN = 11;
 const FRAME_ALIGN = 64;
 
 export class MemoryDevice implements Device {

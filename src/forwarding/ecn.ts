@@ -4,6 +4,7 @@
 import { readU16, writeU16 } from "../wire/byte-order.js";
 import { updateChecksum16 } from "../wire/checksum.js";
 import { IPV4_CHECKSUM, ipv4Checksum } from "../wire/ipv4.js";
+import { LOCATE_L3, LOCATE_VERSION } from "../wire/locate.js";
 
 export const ECN_MASK = 3;
 export const ECN_NOT_ECT = 0;
@@ -19,6 +20,19 @@ export const ECN_SET_CE = 1;
 export const ECN_DROP = 2;
 /** `ingressEcn`: mark the inner header ECT(1). */
 export const ECN_SET_ECT1 = 3;
+
+/** The ECN field of a frame whose headers were located; Not-ECT when it is not IP. Hot. */
+export function innerEcn(bytes: Uint8Array, located: Int32Array): number {
+  const second = bytes[located[LOCATE_L3] + 1];
+  switch (located[LOCATE_VERSION]) {
+    case 4:
+      return second & ECN_MASK;
+    case 6:
+      return (second >> 4) & ECN_MASK;
+    default:
+      return ECN_NOT_ECT;
+  }
+}
 
 /**
  * May an outer TOS or traffic class change the inner header, or forbid the packet? True for ECT(1)

@@ -15,9 +15,8 @@ import {
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
-import { ARP_REPLY, ARP_REQUEST, checkArp, emitArp, parseArp } from "../wire/arp.js";
+import { ARP_REPLY, ARP_REQUEST, emitArp, parseArp } from "../wire/arp.js";
 import {
-  ETHERNET_HEADER_BYTES,
   ETHERTYPE_ARP,
   ethernetSourceHi,
   ethernetSourceLo,
@@ -31,7 +30,7 @@ import {
   ndSourceUnspecified,
   parseNeighbourSolicitation,
 } from "../wire/icmpv6.js";
-import { ipFromV4, isMulticastIp, parseIp } from "../wire/ip-address.js";
+import { ipFromV4, isMulticastIp } from "../wire/ip-address.js";
 import { PROTOCOL_ICMPV6 } from "../wire/ip-protocol.js";
 import {
   LOCATE_ETHERTYPE,
@@ -46,7 +45,8 @@ const DEVICE_ERROR = DropReasons.deviceError.id;
 const L3MISS = DropReasons.l3miss.id;
 /** Longest answer: Ethernet with two VLAN tags, IPv6, neighbour advertisement with option. */
 const ANSWER_BYTES = 128;
-const ALL_NODES = parseIp("ff02::1");
+/** ff02::1 [RFC 4291 § 2.7.1]. */
+const ALL_NODES = { w0: 0xff020000, w1: 0, w2: 0, w3: 1 };
 
 export class NeighbourProxy {
   readonly #tunnel: VxlanTunnel;
@@ -96,11 +96,11 @@ export class NeighbourProxy {
     if (body === 0) return 0;
     writeEthernetDestination(arena, out, ethernetSourceHi(arena, at), ethernetSourceLo(arena, at));
     writeEthernetSource(arena, out, this.#found[NEIGH_RESULT_HI], this.#found[NEIGH_RESULT_LO]);
-    return Math.max(header + body, ETHERNET_HEADER_BYTES);
+    return header + body;
   }
 
   #emitArp(arena: Uint8Array, l3: number, end: number, out: number): number {
-    const request = checkArp(arena, l3, end) ? parseArp(arena, l3, end) : undefined;
+    const request = parseArp(arena, l3, end);
     if (request === undefined || request.operation !== ARP_REQUEST) return 0;
     const target = ipFromV4(request.targetIp);
     if (isMulticastIp(target) || request.targetIp === request.senderIp) return 0;
@@ -124,7 +124,7 @@ export class NeighbourProxy {
     // A question from `::` (duplicate address detection) is answered to all nodes, unsolicited [RFC
     // 4861 § 7.2.4].
     const anonymous = ndSourceUnspecified(arena, l3);
-    const destination = anonymous && ALL_NODES !== undefined ? ALL_NODES : question.source;
+    const destination = anonymous ? ALL_NODES : question.source;
     return emitNeighbourAdvertisement(
       {
         source: question.target,

@@ -29,17 +29,12 @@ import {
   SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
+import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS } from "../packet/errno.js";
 import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { RemoteCounter, TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
-
-const EIO = 5;
-const EAGAIN = 11;
-const EINVAL = 22;
-const EMSGSIZE = 90;
-const ENOBUFS = 105;
 
 const TOO_BIG = DropReasons.tooBig.id;
 const UNDERLAY_BUSY = DropReasons.underlayBusy.id;

@@ -26,7 +26,7 @@ import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
 import { frameFlowHash } from "../wire/flow-hash.js";
-import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, locateFrame } from "../wire/locate.js";
+import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
 import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
 import {
   VXLAN_HEADER_BYTES,
@@ -34,7 +34,7 @@ import {
   VXLAN_OVERHEAD_V6_BYTES,
   writeVxlan,
 } from "../wire/vxlan.js";
-import { ECN_MASK } from "./ecn.js";
+import { innerEcn } from "./ecn.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
 import { markSuperpacket } from "./superpacket.js";
@@ -139,23 +139,11 @@ export class VxlanEgress implements TooBigAnswerer {
     }
     const hi = macHi(arena, at);
     const remote = isMulticastMac(hi) ? -1 : this.#tunnel.fdb.lookup(hi, macLo(arena, at));
-    const tos = this.#outerTos(arena);
+    // ECN is copied, DSCP is not [RFC 6040 § 4.1], as with the kernel's `tos 0`.
+    const tos = innerEcn(arena, located);
     const socket = frameFlowHash(arena, at, end) & (this.#sender.socketCount - 1);
     if (remote >= 0) return this.#sendTo(remote, frame, at, socket, tos);
     this.#flood(frame, at, socket, tos, isMulticastMac(hi));
-  }
-
-  /** The inner ECN field [RFC 6040 § 4.1]; DSCP is not copied, as with the kernel's `tos 0`. */
-  #outerTos(arena: Uint8Array): number {
-    const l3 = this.#located[LOCATE_L3];
-    switch (this.#located[LOCATE_VERSION]) {
-      case 4:
-        return arena[l3 + 1] & ECN_MASK;
-      case 6:
-        return (arena[l3 + 1] >> 4) & ECN_MASK;
-      default:
-        return 0;
-    }
   }
 
   #sendTo(remote: number, frame: number, at: number, socket: number, tos: number): void {

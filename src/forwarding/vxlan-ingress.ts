@@ -49,7 +49,15 @@ import {
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
-import { ECN_DROP, ECN_SET_CE, ECN_SET_ECT1, ecnMatters, ingressEcn, setEct1 } from "./ecn.js";
+import {
+  ECN_DROP,
+  ECN_SET_CE,
+  ECN_SET_ECT1,
+  ecnMatters,
+  ingressEcn,
+  innerEcn,
+  setEct1,
+} from "./ecn.js";
 import { ReceiveLoop } from "./receive-loop.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
@@ -139,8 +147,7 @@ export class VxlanIngress extends ReceiveLoop {
     if (locateFrame(arena, frame, end, located) !== 0) return INNER_MALFORMED;
     if (located[LOCATE_VERSION] === 0) return -1;
     const l3 = located[LOCATE_L3];
-    const innerTos = located[LOCATE_VERSION] === 4 ? arena[l3 + 1] : arena[l3 + 1] >> 4;
-    const ecn = ingressEcn(runs[row + RUN_TOS], innerTos);
+    const ecn = ingressEcn(runs[row + RUN_TOS], innerEcn(arena, located));
     if (ecn === ECN_DROP) return ECN;
     if (ecn === ECN_SET_CE) runs[row + RUN_FLAGS] |= RUN_SET_CE;
     if (ecn === ECN_SET_ECT1) {

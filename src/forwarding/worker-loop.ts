@@ -8,14 +8,14 @@
 // whose device is gone is taken out and reported; the loop goes on with the rest.
 
 import { MAX_READY, native } from "#native";
+import { EAGAIN, EBADF, EBADFD, ENODEV, ENXIO } from "../packet/errno.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 
-const EAGAIN = 11;
 /**
  * errno of a descriptor that will never work again: closed, or its device is gone (EBADFD: TUN
  * device deleted).
  */
-const GONE: readonly number[] = [6, 9, 19, 77]; // ENXIO, EBADF, ENODEV, EBADFD
+const GONE: readonly number[] = [ENXIO, EBADF, ENODEV, EBADFD];
 /**
  * Failures in a row after which a source counts as lost whatever the errno: it would keep the loop
  * spinning.

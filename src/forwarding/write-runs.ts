@@ -13,11 +13,11 @@ import {
   RUN_WRITTEN,
 } from "#abi";
 import type { Device } from "../device/device.js";
+import { EAGAIN } from "../packet/errno.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
 import { RemoteCounter, TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 
-const EAGAIN = 11;
 const INNER_CHECKSUM = DropReasons.innerChecksum.id;
 const INNER_MALFORMED = DropReasons.innerMalformed.id;
 const DEVICE_BUSY = DropReasons.deviceBusy.id;

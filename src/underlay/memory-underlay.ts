@@ -43,6 +43,7 @@ import {
   SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
+import { EAGAIN, EINVAL } from "../packet/errno.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
 import { formatIp, type IpAddress, ipFromV4, isIpv4 } from "../wire/ip-address.js";
 import {
@@ -55,8 +56,6 @@ import {
 } from "../wire/ipv4.js";
 import type { UnderlayReceiver, UnderlaySender } from "./underlay.js";
 
-const EAGAIN = 11;
-const EINVAL = 22;
 /** In place of a UDP port: raw sockets have none. */
 const RAW = 0;
 
