@@ -82,6 +82,22 @@ const CROSS_CASES: Case[] = [
     "the number 1000",
   ],
   [
+    vxlanWith('mtu: 1000\n    neighbors: [{ ip: "fd00::2", mac: 02:00:00:00:00:01 }]'),
+    6,
+    10,
+    "tunnels[0].mtu",
+    "at least 1280, because the tunnel has IPv6 addresses, routes or neighbors",
+    "the number 1000",
+  ],
+  [
+    vxlanWith("mtu: 65522"),
+    6,
+    10,
+    "tunnels[0].mtu",
+    "auto, or at most 65521: a TAP device takes no more",
+    "the number 65522",
+  ],
+  [
     vxlanWith(TWO_FDB),
     8,
     16,

@@ -35,6 +35,15 @@ describe("turned off in the config", () => {
   });
 });
 
+describe("the self-test", () => {
+  it("is claimed once for each kind of device", () => {
+    const offloads = new Offloads(ALL);
+    expect([1, 2, 1, 2].map((kind) => offloads.claimSelfTest(kind))).toEqual([
+      ...[true, true, false, false],
+    ]);
+  });
+});
+
 describe("withdrawn", () => {
   it("by a failed self-test: out of force, with the reason, others stay", () => {
     const offloads = new Offloads({ ...ALL, udp_segment: false, udp_gro: false });
