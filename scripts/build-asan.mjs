@@ -4,15 +4,7 @@
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import {
-  contentHash,
-  isMain,
-  isStamped,
-  projectRoot,
-  runScript,
-  step,
-  writeStamp,
-} from "./steps.mjs";
+import { contentHash, isMain, makeStamped, projectRoot, runScript, step } from "./steps.mjs";
 
 const folder = join(projectRoot, "native-bindings");
 const output = join(folder, "build", "asan", "culvert.node");
@@ -44,18 +36,19 @@ function headers() {
 export async function buildAsan() {
   const inputs = ["binding.gyp", "src", "include"].map((name) => `native-bindings/${name}`);
   const hash = contentHash(inputs, [...flags, process.version, process.arch]);
-  if (isStamped("addon-asan", hash) && existsSync(output)) return output;
-  mkdirSync(dirname(output), { recursive: true });
-  const files = sources().map((name) => join(folder, name));
-  const include = [`-I${join(folder, "include")}`, `-I${headers()}`];
-  const defines = ["-DNAPI_VERSION=8", "-DNODE_GYP_MODULE_NAME=culvert"];
-  await step(
-    "native addon with AddressSanitizer",
-    "g++",
-    [...[...flags, ...include, ...defines, ...files], ...["-o", output]],
-    { hint: "the compiler's messages stand above" },
-  );
-  writeStamp("addon-asan", hash);
+  const compile = async () => {
+    mkdirSync(dirname(output), { recursive: true });
+    const files = sources().map((name) => join(folder, name));
+    const include = [`-I${join(folder, "include")}`, `-I${headers()}`];
+    const defines = ["-DNAPI_VERSION=8", "-DNODE_GYP_MODULE_NAME=culvert"];
+    await step(
+      "native addon with AddressSanitizer",
+      "g++",
+      [...[...flags, ...include, ...defines, ...files], ...["-o", output]],
+      { hint: "the compiler's messages stand above" },
+    );
+  };
+  await makeStamped("addon-asan", hash, compile, output);
   return output;
 }
 

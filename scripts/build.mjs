@@ -10,11 +10,11 @@ import {
   isMain,
   isStamped,
   listFiles,
+  makeStamped,
   projectRoot,
   runScript,
   ScriptError,
   step,
-  writeStamp,
 } from "./steps.mjs";
 
 const addon = join(projectRoot, "native-bindings", "build", "Release", "culvert.node");
@@ -90,7 +90,10 @@ function headersPrefix() {
 
 async function buildAddon() {
   const hash = contentHash(nativeSources, [process.arch]);
-  if (isStamped("addon", hash) && existsSync(addon)) return;
+  await makeStamped("addon", hash, compileAddon, addon);
+}
+
+async function compileAddon() {
   const prefix = headersPrefix();
   // A changed binding.gyp (or another Node.js) needs new makefiles; else make compiles what
   // changed.
@@ -107,9 +110,9 @@ async function buildAddon() {
     prefix === undefined
       ? "the headers of Node.js are not installed and had to be downloaded; or the compiler failed, see above"
       : "the compiler failed, see above";
-  await step(`native addon (node-gyp ${args[1]})`, process.execPath, args, { hint });
-  writeStamp("addon-recipe", recipe);
-  writeStamp("addon", hash);
+  const title = `native addon (node-gyp ${args[1]})`;
+  const compile = () => step(title, process.execPath, args, { hint });
+  await (configured ? compile() : makeStamped("addon-recipe", recipe, compile, addon));
 }
 
 /** Removes compiled files whose source is gone, so that nothing stale can be imported. */
@@ -128,13 +131,14 @@ async function buildTypescript(project) {
   const declarations = project.name === "daemon" ? typescriptProjects[0].sources : [];
   const hash = contentHash([...configs, ...project.sources, ...declarations]);
   const stamp = project.name.replaceAll(" ", "-");
-  if (isStamped(stamp, hash) && existsSync(join(projectRoot, project.output))) return;
   const compiler = join(projectRoot, "node_modules", "typescript", "bin", "tsc");
-  await step(`${project.name} (tsc)`, process.execPath, [compiler, "-p", project.config], {
-    hint: "the compiler's messages stand above",
-  });
-  removeStale(project);
-  writeStamp(stamp, hash);
+  const compile = async () => {
+    await step(`${project.name} (tsc)`, process.execPath, [compiler, "-p", project.config], {
+      hint: "the compiler's messages stand above",
+    });
+    removeStale(project);
+  };
+  await makeStamped(stamp, hash, compile, join(projectRoot, project.output));
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -154,15 +155,27 @@ export function contentHash(paths, words = []) {
   return hash.digest("hex");
 }
 
-/** True when the last successful build of `name` was made from sources with this hash. */
+/** True when the last making of `name` succeeded and was made from what has this hash. */
 export function isStamped(name, hash) {
   const stamp = join(stampFolder, name);
   return existsSync(stamp) && readFileSync(stamp, "utf8") === hash;
 }
 
-export function writeStamp(name, hash) {
+/**
+ * Makes what `name` stands for, unless it was made from what has this hash. The old stamp goes
+ * first: a making that fails half way may have changed what that stood for.
+ * @param {string} name of the stamp
+ * @param {string} hash of everything that goes in
+ * @param {() => Promise<void>} make throws when it fails
+ * @param {string} output a file without which it counts as not made
+ */
+export async function makeStamped(name, hash, make, output) {
+  if (isStamped(name, hash) && existsSync(output)) return;
+  const stamp = join(stampFolder, name);
+  rmSync(stamp, { force: true });
+  await make();
   mkdirSync(stampFolder, { recursive: true });
-  writeFileSync(join(stampFolder, name), hash);
+  writeFileSync(stamp, hash);
 }
 
 /** Runs the body of a script; a ScriptError becomes its message, its cure and exit status 1. */
