@@ -1,4 +1,4 @@
-// `npm run bench -- [OPTIONS]`: sets up what is missing, then runs bench/throughput.ts, which
+// `npm run bench -- [OPTIONS]`: sets up what is missing, then runs src/bench/throughput.ts, which
 // describes the options.
 
 import { setup } from "./setup.mjs";
@@ -8,5 +8,5 @@ await runScript("bench", async () => {
   requireRoot("the benchmark", "npm run bench");
   await setup("demo");
   // In this process, so that Ctrl-C and signals reach the clean-up without a detour.
-  await import("../build/bench/throughput.js");
+  await import("../dist/bench/throughput.js");
 });

@@ -1,5 +1,5 @@
 // Builds what changed since the last successful build: the native addon (node-gyp), its TypeScript
-// side, the daemon (dist/), testbed and bench (build/). A stamp per part holds the hash of the
+// side, culvert itself (dist/). A stamp per part holds the hash of the
 // sources it was made from.
 
 import { chmodSync, existsSync, readdirSync, realpathSync, rmSync } from "node:fs";
@@ -50,14 +50,6 @@ const typescriptProjects = [
     from: "src",
     to: "dist",
     output: "dist/main.js",
-  },
-  {
-    name: "testbed and bench",
-    config: "tsconfig.tools.json",
-    sources: ["testbed", "bench"],
-    from: ".",
-    to: "build",
-    output: "build/testbed/demo.js",
   },
 ];
 

@@ -3,12 +3,12 @@
 // is on the left host, a pod behind it.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { culvertIpipConfig } from "../../testbed/culvert-tunnel.js";
-import { Daemon } from "../../testbed/daemon.js";
-import { describeError } from "../../testbed/error.js";
-import { ping, pingUntilAnswered } from "../../testbed/ping.js";
-import { createTwoHosts, type OffloadMode, type TwoHosts } from "../../testbed/two-hosts.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { culvertIpipConfig } from "../../src/testbed/culvert-tunnel.js";
+import { Daemon } from "../../src/testbed/daemon.js";
+import { describeError } from "../../src/testbed/error.js";
+import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
+import { createTwoHosts, type OffloadMode, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import { buildGuest, type GuestFiles, unmetGuestNeeds } from "./guest/build-guest.js";
 import { Guest } from "./guest/guest.js";
 import {

@@ -1,10 +1,10 @@
 // Two hosts for interop: culvert on the left one, the kernel's own vxlan device on the right one,
 // IPv4 and IPv6 pods behind both. The underlay is IPv4 or IPv6; pods use addresses of
-// testbed/two-hosts.ts and those below.
+// src/testbed/two-hosts.ts and those below.
 
-import type { Cleanup } from "../../testbed/cleanup.js";
-import { Daemon } from "../../testbed/daemon.js";
-import { vni, vxlanPort } from "../../testbed/tunnel.js";
+import type { Cleanup } from "../../src/testbed/cleanup.js";
+import { Daemon } from "../../src/testbed/daemon.js";
+import { vni, vxlanPort } from "../../src/testbed/tunnel.js";
 import {
   createTwoHosts,
   type HostSide,
@@ -12,7 +12,7 @@ import {
   podDevice,
   type TwoHosts,
   underlayDevice,
-} from "../../testbed/two-hosts.js";
+} from "../../src/testbed/two-hosts.js";
 
 export type Family = 4 | 6;
 

@@ -3,11 +3,11 @@
 // Rates are not judged.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import type { Daemon } from "../../testbed/daemon.js";
-import { iperfTcp, iperfUdp, type UdpResult } from "../../testbed/iperf.js";
-import { ping, pingUntilAnswered } from "../../testbed/ping.js";
-import type { TwoHosts } from "../../testbed/two-hosts.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { iperfTcp, iperfUdp, type UdpResult } from "../../src/testbed/iperf.js";
+import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
+import type { TwoHosts } from "../../src/testbed/two-hosts.js";
 import {
   addKernelVxlan,
   createDualStackHosts,

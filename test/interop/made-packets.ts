@@ -1,11 +1,11 @@
 // Encapsulated packets made by scapy in the peer's namespace, and the marks in their payload that
 // say which of them came out of culvert's overlay device.
 
-import type { Cleanup } from "../../testbed/cleanup.js";
-import { Daemon } from "../../testbed/daemon.js";
-import type { Namespace } from "../../testbed/namespace.js";
-import type { Child } from "../../testbed/process.js";
-import { createTwoHosts, type TwoHosts } from "../../testbed/two-hosts.js";
+import type { Cleanup } from "../../src/testbed/cleanup.js";
+import { Daemon } from "../../src/testbed/daemon.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import type { Child } from "../../src/testbed/process.js";
+import { createTwoHosts, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import { fixtureResult, startFixture, waitForOutput } from "./support.js";
 
 export type TunnelType = "vxlan" | "ipip";

@@ -1,15 +1,15 @@
 // What the interop tests share: why they cannot run here, culvert against a kernel vxlan device,
 // traffic whose content is verified, captures read by tshark. Topology and processes come from
-// testbed/; everything registers with a Cleanup.
+// src/testbed/; everything registers with a Cleanup.
 
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Cleanup } from "../../testbed/cleanup.js";
-import { type Daemon, temporaryFolder } from "../../testbed/daemon.js";
-import { TestbedError } from "../../testbed/error.js";
-import type { Namespace } from "../../testbed/namespace.js";
-import { type Child, runSync, waitUntil } from "../../testbed/process.js";
+import type { Cleanup } from "../../src/testbed/cleanup.js";
+import { type Daemon, temporaryFolder } from "../../src/testbed/daemon.js";
+import { TestbedError } from "../../src/testbed/error.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import { type Child, runSync, waitUntil } from "../../src/testbed/process.js";
 
 /**
  * Debian's interpreter: its packages (scapy) are not seen by another one that stands first in PATH.

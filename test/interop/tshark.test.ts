@@ -3,14 +3,14 @@
 // the capture as a NIC would send it.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
 import {
   CulvertTunnel,
   culvertIpipConfig,
   culvertVxlanConfig,
-} from "../../testbed/culvert-tunnel.js";
-import { ping, pingUntilAnswered } from "../../testbed/ping.js";
-import { createTwoHosts, type TwoHosts, underlayDevice } from "../../testbed/two-hosts.js";
+} from "../../src/testbed/culvert-tunnel.js";
+import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
+import { createTwoHosts, type TwoHosts, underlayDevice } from "../../src/testbed/two-hosts.js";
 import { type MadePacket, MadePackets, type TunnelType } from "./made-packets.js";
 import {
   Capture,

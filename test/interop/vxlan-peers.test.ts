@@ -2,11 +2,11 @@
 // through the tunnel.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Daemon } from "../../testbed/daemon.js";
-import { ping } from "../../testbed/ping.js";
-import type { Child } from "../../testbed/process.js";
-import { createTwoHosts, type TwoHosts } from "../../testbed/two-hosts.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Daemon } from "../../src/testbed/daemon.js";
+import { ping } from "../../src/testbed/ping.js";
+import type { Child } from "../../src/testbed/process.js";
+import { createTwoHosts, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import { dropsOf, settled, startFixture, unmetNeeds, waitForOutput } from "./support.js";
 
 const unmet = unmetNeeds({ modules: ["scapy"] });

@@ -2,7 +2,7 @@
 // counted exactly. The frames are made by scapy, so that no code of ours decides what is right.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
 import { type MadePacket, MadePackets, type TunnelType } from "./made-packets.js";
 import { dropsOf, settled, unmetNeeds } from "./support.js";
 

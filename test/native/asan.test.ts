@@ -7,9 +7,9 @@ import { readdirSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Child, runSync } from "../../testbed/process.js";
-import { projectRoot } from "../../testbed/project.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Child, runSync } from "../../src/testbed/process.js";
+import { projectRoot } from "../../src/testbed/project.js";
 
 const build_ms = 60_000;
 const run_ms = 120_000;

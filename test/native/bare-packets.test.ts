@@ -31,6 +31,8 @@ import {
   RUN_WRITTEN,
   VNET_HEADER_BYTES,
 } from "#native";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Namespace } from "../../src/testbed/namespace.js";
 import {
   ipv4ChecksumValid,
   ipv4Destination,
@@ -39,8 +41,6 @@ import {
   ipv4Ttl,
   writeIpv4Header,
 } from "../../src/wire/ipv4.js";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Namespace } from "../../testbed/namespace.js";
 import { Receiver } from "./batches.js";
 import { type PacketSpec, patternBytes, segmentPackets, withPartialChecksum } from "./packets.js";
 import { ALL_OFFLOADS, fixturePath, isRoot, needsRoot } from "./tap-pair.js";

@@ -4,8 +4,8 @@
 
 import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Namespace } from "../../testbed/namespace.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Namespace } from "../../src/testbed/namespace.js";
 import { buildPacket, type PacketSpec, patternBytes, withPartialChecksum } from "./packets.js";
 import { fixturePath, isRoot } from "./tap-pair.js";
 

@@ -5,9 +5,9 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO4, OFFLOAD_USO6 } from "#native";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Namespace } from "../../testbed/namespace.js";
-import { endProcessSync } from "../../testbed/process.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Namespace } from "../../src/testbed/namespace.js";
+import { endProcessSync } from "../../src/testbed/process.js";
 import type { Packet } from "./packets.js";
 
 export const ALL_OFFLOADS =

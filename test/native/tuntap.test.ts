@@ -4,8 +4,8 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DEVICE_TAP, DEVICE_TUN } from "#native";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { Namespace } from "../../testbed/namespace.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { Namespace } from "../../src/testbed/namespace.js";
 import { fixturePath, isRoot, needsRoot } from "./tap-pair.js";
 
 type Step = [what: string, ...args: unknown[]];

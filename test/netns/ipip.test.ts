@@ -2,10 +2,10 @@
 // outer header, packets that are too big, two and three hosts, and packets from strangers.
 
 import { describe, expect, it } from "vitest";
-import type { Daemon } from "../../testbed/daemon.js";
-import type { Namespace } from "../../testbed/namespace.js";
-import { ping } from "../../testbed/ping.js";
-import { createTwoHosts, forgetPathMtus, type HostSide } from "../../testbed/two-hosts.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import { ping } from "../../src/testbed/ping.js";
+import { createTwoHosts, forgetPathMtus, type HostSide } from "../../src/testbed/two-hosts.js";
 import {
   Capture,
   countersOf,

@@ -3,8 +3,8 @@
 // overlay subnet.
 
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Daemon } from "../../testbed/daemon.js";
-import { ping } from "../../testbed/ping.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { ping } from "../../src/testbed/ping.js";
 import {
   countersOf,
   createStations,

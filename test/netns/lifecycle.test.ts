@@ -3,11 +3,11 @@
 
 import { existsSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Daemon } from "../../testbed/daemon.js";
-import { ping } from "../../testbed/ping.js";
-import type { Child } from "../../testbed/process.js";
-import { culvertEntry } from "../../testbed/project.js";
-import { createTwoHosts, type HostSide, type TwoHosts } from "../../testbed/two-hosts.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { ping } from "../../src/testbed/ping.js";
+import type { Child } from "../../src/testbed/process.js";
+import { culvertEntry } from "../../src/testbed/project.js";
+import { createTwoHosts, type HostSide, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import {
   countersOf,
   culvertEnds,

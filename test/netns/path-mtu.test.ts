@@ -2,7 +2,7 @@
 // answered, or leaves in pieces. A route's own MTU stands in for what a router would have told.
 
 import { describe, expect, it } from "vitest";
-import { createTwoHosts, forgetPathMtus, type TwoHosts } from "../../testbed/two-hosts.js";
+import { createTwoHosts, forgetPathMtus, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import { countersOf, eventOf, ipipConfig, useBed, vxlanConfig } from "./support.js";
 import { expectReachable, expectTcp, pods } from "./traffic.js";
 

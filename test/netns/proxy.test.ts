@@ -2,8 +2,8 @@
 // never cross the underlay.
 
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Daemon } from "../../testbed/daemon.js";
-import { ping } from "../../testbed/ping.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { ping } from "../../src/testbed/ping.js";
 import {
   Capture,
   countersOf,

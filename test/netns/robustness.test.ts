@@ -4,10 +4,10 @@
 
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { residentMemory_bytes } from "../../testbed/cpu.js";
-import type { Daemon } from "../../testbed/daemon.js";
-import type { Namespace } from "../../testbed/namespace.js";
-import { createTwoHosts, type TwoHosts } from "../../testbed/two-hosts.js";
+import { residentMemory_bytes } from "../../src/testbed/cpu.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import { createTwoHosts, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import {
   type CountersJson,
   countersOf,

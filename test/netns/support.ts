@@ -7,13 +7,13 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { culvertIpipConfig, culvertVxlanConfig } from "../../testbed/culvert-tunnel.js";
-import { Daemon, temporaryFolder } from "../../testbed/daemon.js";
-import { addVeth, Namespace } from "../../testbed/namespace.js";
-import { type Child, type ExitResult, runSync, sleep } from "../../testbed/process.js";
-import { culvertEntry } from "../../testbed/project.js";
-import type { HostAddresses, HostSide, TwoHosts } from "../../testbed/two-hosts.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { culvertIpipConfig, culvertVxlanConfig } from "../../src/testbed/culvert-tunnel.js";
+import { Daemon, temporaryFolder } from "../../src/testbed/daemon.js";
+import { addVeth, Namespace } from "../../src/testbed/namespace.js";
+import { type Child, type ExitResult, runSync, sleep } from "../../src/testbed/process.js";
+import { culvertEntry } from "../../src/testbed/project.js";
+import type { HostAddresses, HostSide, TwoHosts } from "../../src/testbed/two-hosts.js";
 
 /** Debian's Python: the one that has scapy. */
 export const python = "/usr/bin/python3";

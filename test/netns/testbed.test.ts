@@ -3,14 +3,14 @@
 
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Cleanup } from "../../testbed/cleanup.js";
-import { iperfTcp, iperfUdp } from "../../testbed/iperf.js";
-import { Namespace } from "../../testbed/namespace.js";
-import { ping, pingUntilAnswered } from "../../testbed/ping.js";
-import { isRunning, runSync } from "../../testbed/process.js";
-import { withTunnel } from "../../testbed/tunnel.js";
-import { createTunnel } from "../../testbed/tunnels.js";
-import { createTwoHosts, type TwoHosts } from "../../testbed/two-hosts.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
+import { iperfTcp, iperfUdp } from "../../src/testbed/iperf.js";
+import { Namespace } from "../../src/testbed/namespace.js";
+import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
+import { isRunning, runSync } from "../../src/testbed/process.js";
+import { withTunnel } from "../../src/testbed/tunnel.js";
+import { createTunnel } from "../../src/testbed/tunnels.js";
+import { createTwoHosts, type TwoHosts } from "../../src/testbed/two-hosts.js";
 
 const cleanup = new Cleanup();
 let hosts: TwoHosts;

@@ -3,11 +3,11 @@
 // whether, not how fast.
 
 import { expect } from "vitest";
-import type { Daemon } from "../../testbed/daemon.js";
-import { type IperfOptions, iperfTcp, iperfUdp } from "../../testbed/iperf.js";
-import type { Namespace } from "../../testbed/namespace.js";
-import { ping, pingUntilAnswered } from "../../testbed/ping.js";
-import type { TwoHosts } from "../../testbed/two-hosts.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { type IperfOptions, iperfTcp, iperfUdp } from "../../src/testbed/iperf.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
+import type { TwoHosts } from "../../src/testbed/two-hosts.js";
 import { withoutDrops } from "./support.js";
 
 export interface Ends {

@@ -3,13 +3,13 @@
 // off.
 
 import { describe, expect, it } from "vitest";
-import { ping } from "../../testbed/ping.js";
+import { ping } from "../../src/testbed/ping.js";
 import {
   createTwoHosts,
   forgetPathMtus,
   type HostSide,
   type TwoHosts,
-} from "../../testbed/two-hosts.js";
+} from "../../src/testbed/two-hosts.js";
 import {
   Capture,
   countersOf,

@@ -83,7 +83,7 @@ describe("imports", () => {
   it("never reach from src/ into another top folder except through # names", () => {
     const offences = files.flatMap((path) =>
       references(path)
-        .filter((target) => /^(\.\.|native-bindings|testbed|bench|test|scripts)\//.test(target))
+        .filter((target) => /^(\.\.|native-bindings|bench|test|scripts)\//.test(target))
         .map((target) => `${path} imports ${target}`),
     );
     expect(offences).toEqual([]);
@@ -103,20 +103,12 @@ describe("imports", () => {
     expect(offences).toEqual([]);
   });
 
-  it("keep native-bindings apart from src/, testbed and bench on Node.js alone", () => {
+  it("keep native-bindings apart from src/", () => {
     const native = sourceFiles("native-bindings", [".ts"]).flatMap((path) =>
       references(path)
         .filter((target) => target.startsWith("src/"))
         .map((target) => `${path} imports ${target}`),
     );
-    const own = /^(node:|testbed\/|bench\/)/;
-    const tools = ["testbed", "bench"].flatMap((folder) =>
-      sourceFiles(folder, [".ts"]).flatMap((path) =>
-        references(path)
-          .filter((target) => !own.test(target))
-          .map((target) => `${path} imports ${target}`),
-      ),
-    );
-    expect([...native, ...tools]).toEqual([]);
+    expect(native).toEqual([]);
   });
 });

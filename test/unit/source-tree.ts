@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
-import { projectRoot } from "../../testbed/project.js";
+import { projectRoot } from "../../src/testbed/project.js";
 
 const notOurs = new Set(["node_modules", "dist", "build", "coverage", "results"]);
 

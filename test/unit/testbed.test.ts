@@ -6,22 +6,22 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ratiosByRound, summarize } from "../../bench/statistics.js";
-import { Cleanup } from "../../testbed/cleanup.js";
+import { ratiosByRound, summarize } from "../../src/bench/statistics.js";
+import { Cleanup } from "../../src/testbed/cleanup.js";
 import {
   machineCpu_s,
   parseMachineCpu,
   parseProcessCpu,
   processCpu_s,
   residentMemory_bytes,
-} from "../../testbed/cpu.js";
-import { socketAnswers, temporaryFolder } from "../../testbed/daemon.js";
-import { describeError, TestbedError } from "../../testbed/error.js";
-import { parseTcp, parseUdp } from "../../testbed/iperf.js";
-import { parsePing } from "../../testbed/ping.js";
-import { Child, isRunning, runSync, waitUntil } from "../../testbed/process.js";
-import { formatTable } from "../../testbed/table.js";
-import { type Tunnel, withTunnel } from "../../testbed/tunnel.js";
+} from "../../src/testbed/cpu.js";
+import { socketAnswers, temporaryFolder } from "../../src/testbed/daemon.js";
+import { describeError, TestbedError } from "../../src/testbed/error.js";
+import { parseTcp, parseUdp } from "../../src/testbed/iperf.js";
+import { parsePing } from "../../src/testbed/ping.js";
+import { Child, isRunning, runSync, waitUntil } from "../../src/testbed/process.js";
+import { formatTable } from "../../src/testbed/table.js";
+import { type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
 
 describe("ping", () => {
   const replies = `PING 192.168.11.10 (192.168.11.10) 56(84) bytes of data.

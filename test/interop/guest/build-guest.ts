@@ -15,8 +15,8 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { TestbedError } from "../../../testbed/error.js";
-import { projectRoot } from "../../../testbed/project.js";
+import { TestbedError } from "../../../src/testbed/error.js";
+import { projectRoot } from "../../../src/testbed/project.js";
 import { type ArchiveEntry, archiveFile, archiveFolder, archiveLink, makeArchive } from "./cpio.js";
 
 const cache = join(projectRoot, "build", "guest");

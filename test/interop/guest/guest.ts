@@ -2,10 +2,10 @@
 // host becomes a bridge between its underlay device and the guest's TAP; qemu runs in the host's
 // namespace.
 
-import { TestbedError } from "../../../testbed/error.js";
-import type { Namespace } from "../../../testbed/namespace.js";
-import type { Child } from "../../../testbed/process.js";
-import { type HostSide, underlayDevice } from "../../../testbed/two-hosts.js";
+import { TestbedError } from "../../../src/testbed/error.js";
+import type { Namespace } from "../../../src/testbed/namespace.js";
+import type { Child } from "../../../src/testbed/process.js";
+import { type HostSide, underlayDevice } from "../../../src/testbed/two-hosts.js";
 import { startFixture, waitForOutput } from "../support.js";
 import type { GuestFiles } from "./build-guest.js";
 

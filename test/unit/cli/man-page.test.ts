@@ -11,7 +11,7 @@ import { COMMANDS } from "../../../src/cli/commands.js";
 import { loadConfig } from "../../../src/config/load.js";
 import { DEFAULT_SOCKET_PATH } from "../../../src/control/paths.js";
 import { ExitStatus } from "../../../src/errors.js";
-import { projectRoot } from "../../../testbed/project.js";
+import { projectRoot } from "../../../src/testbed/project.js";
 import { readSource } from "../source-tree.js";
 import { culvert } from "./harness.js";
 import { isInstalled } from "./shell-harness.js";

@@ -1,5 +1,5 @@
-// Where the project lies, seen from testbed/ (tests load it from source) as well as from
-// build/testbed/.
+// Where the project lies, seen from src/testbed/ (tests load it from source) as well as from
+// dist/testbed/.
 
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
