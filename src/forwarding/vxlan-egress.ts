@@ -25,7 +25,7 @@ import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
-import { frameFlowHash } from "../wire/flow-hash.js";
+import { flowHash } from "../wire/flow-hash.js";
 import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
 import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
 import {
@@ -141,7 +141,7 @@ export class VxlanEgress implements TooBigAnswerer {
     const remote = isMulticastMac(hi) ? -1 : this.#tunnel.fdb.lookup(hi, macLo(arena, at));
     // ECN is copied, DSCP is not [RFC 6040 § 4.1], as with the kernel's `tos 0`.
     const tos = innerEcn(arena, located);
-    const socket = frameFlowHash(arena, at, end) & (this.#sender.socketCount - 1);
+    const socket = flowHash(arena, at, located) & (this.#sender.socketCount - 1);
     if (remote >= 0) return this.#sendTo(remote, frame, at, socket, tos);
     this.#flood(frame, at, socket, tos, isMulticastMac(hi));
   }

@@ -1,107 +1,68 @@
 // A hash of the inner flow, for what must keep one flow on one path: the outer source port [RFC
-// 7348 § 5], the worker's queue. Addresses, protocol and ports; no ports for fragments, so that all
-// fragments of one datagram hash alike. Hot path: no allocation, never reads past `end`, takes
-// malformed input without complaint. It spreads flows; it is no defence against someone who chooses
+// 7348 § 5], the worker's queue. Addresses, protocol and ports; fragments by their addresses alone,
+// so that all fragments of one datagram hash alike. Hot path: no allocation, and no second look for
+// headers that were located already. It spreads flows; it is no defence against someone who chooses
 // ports to make them collide.
 
-import { readU16, readU32 } from "./byte-order.js";
+import { readU32 } from "./byte-order.js";
 import {
-  checkEthernet,
-  ETHERTYPE_IPV4,
-  ETHERTYPE_IPV6,
   ethernetDestinationHi,
   ethernetDestinationLo,
   ethernetSourceHi,
   ethernetSourceLo,
 } from "./ethernet.js";
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ip-protocol.js";
+import { ipv4Destination, ipv4Source } from "./ipv4.js";
+import { ipv6DestinationWord, ipv6SourceWord } from "./ipv6.js";
 import {
-  checkIpv4,
-  ipv4Destination,
-  ipv4HeaderLength,
-  ipv4IsFragment,
-  ipv4Protocol,
-  ipv4Source,
-  ipv4TotalLength,
-} from "./ipv4.js";
-import {
-  checkIpv6,
-  IPV6_HEADER_BYTES,
-  ipv6DestinationWord,
-  ipv6NextHeader,
-  ipv6PayloadLength,
-  ipv6SourceWord,
-  walkIpv6Extensions,
-  walkIsFragment,
-  walkOffset,
-  walkProtocol,
-} from "./ipv6.js";
-import { contentTypeOffset } from "./vlan.js";
+  LOCATE_ETHERTYPE,
+  LOCATE_FLAGS,
+  LOCATE_FRAGMENT,
+  LOCATE_L3,
+  LOCATE_L4,
+  LOCATE_PAYLOAD,
+  LOCATE_PROTOCOL,
+  LOCATE_VERSION,
+} from "./locate.js";
 
 /** Any odd number will do; the golden ratio's fraction has well-spread bits. */
 const SEED = 0x9e3779b9;
-/** Both ports, the first four bytes of TCP, UDP and SCTP. */
-const PORTS_BYTES = 4;
 
-/** Flow hash of the Ethernet frame `at`..`end`, unsigned 32-bit; VLAN tags are skipped. */
-export function frameFlowHash(bytes: Uint8Array, at: number, end: number): number {
-  if (!checkEthernet(bytes, at, end)) return finalize(SEED);
-  const typeAt = contentTypeOffset(bytes, at, end);
-  const type = typeAt < 0 ? 0 : readU16(bytes, typeAt);
-  if (type === ETHERTYPE_IPV4 && checkIpv4(bytes, typeAt + 2, end)) {
-    return hashIpv4(bytes, typeAt + 2);
+/**
+ * Flow hash, unsigned 32-bit, of the Ethernet frame at `at` or of a bare IP packet, whose layers
+ * `locateFrame` or `locatePacket` found right.
+ */
+export function flowHash(bytes: Uint8Array, at: number, located: Int32Array): number {
+  const version = located[LOCATE_VERSION];
+  if (version === 0) return finalize(hashStations(bytes, at, located[LOCATE_ETHERTYPE]));
+  const l3 = located[LOCATE_L3];
+  let hash = SEED;
+  if (version === 4) {
+    hash = mix(hash, ipv4Source(bytes, l3));
+    hash = mix(hash, ipv4Destination(bytes, l3));
+  } else {
+    for (let word = 0; word < 4; word++) {
+      hash = mix(hash, ipv6SourceWord(bytes, l3, word));
+      hash = mix(hash, ipv6DestinationWord(bytes, l3, word));
+    }
   }
-  if (type === ETHERTYPE_IPV6 && checkIpv6(bytes, typeAt + 2, end)) {
-    return hashIpv6(bytes, typeAt + 2);
+  // Behind the fragment header the first fragment may show more extension headers than the later
+  // ones do: not even the protocol is the same for all of them.
+  if ((located[LOCATE_FLAGS] & LOCATE_FRAGMENT) !== 0) return finalize(hash);
+  const protocol = located[LOCATE_PROTOCOL];
+  hash = mix(hash, protocol);
+  if (located[LOCATE_PAYLOAD] >= 0 && hasPorts(protocol)) {
+    hash = mix(hash, readU32(bytes, located[LOCATE_L4]));
   }
+  return finalize(hash);
+}
+
+/** Of a frame that is not IP: both MACs and the ethertype. */
+function hashStations(bytes: Uint8Array, at: number, type: number): number {
   let hash = mix(SEED, (ethernetDestinationHi(bytes, at) << 16) | ethernetSourceHi(bytes, at));
   hash = mix(hash, ethernetDestinationLo(bytes, at));
   hash = mix(hash, ethernetSourceLo(bytes, at));
-  return finalize(mix(hash, type));
-}
-
-/**
- * Flow hash of the bare IP packet `at`..`end`, unsigned 32-bit: the same as of a frame that holds
- * the packet.
- */
-export function packetFlowHash(bytes: Uint8Array, at: number, end: number): number {
-  if (checkIpv4(bytes, at, end)) return hashIpv4(bytes, at);
-  if (checkIpv6(bytes, at, end)) return hashIpv6(bytes, at);
-  return finalize(SEED);
-}
-
-/** The packet at `at` has been checked. */
-function hashIpv4(bytes: Uint8Array, at: number): number {
-  const protocol = ipv4Protocol(bytes, at);
-  let hash = mix(SEED, ipv4Source(bytes, at));
-  hash = mix(hash, ipv4Destination(bytes, at));
-  hash = mix(hash, protocol);
-  const l4At = at + ipv4HeaderLength(bytes, at);
-  const packetEnd = at + ipv4TotalLength(bytes, at);
-  if (!ipv4IsFragment(bytes, at) && hasPorts(protocol) && packetEnd - l4At >= PORTS_BYTES) {
-    hash = mix(hash, readU32(bytes, l4At));
-  }
-  return finalize(hash);
-}
-
-/** The packet at `at` has been checked. */
-function hashIpv6(bytes: Uint8Array, at: number): number {
-  let hash = SEED;
-  for (let word = 0; word < 4; word++) {
-    hash = mix(hash, ipv6SourceWord(bytes, at, word));
-    hash = mix(hash, ipv6DestinationWord(bytes, at, word));
-  }
-  const packetEnd = at + IPV6_HEADER_BYTES + ipv6PayloadLength(bytes, at);
-  const walk = walkIpv6Extensions(bytes, at, packetEnd);
-  if (walk < 0) return finalize(mix(hash, ipv6NextHeader(bytes, at)));
-  // Behind the fragment header the first fragment may show more extension headers than the later
-  // ones do: the protocol found would differ, so fragments hash by their addresses alone.
-  if (walkIsFragment(walk)) return finalize(hash);
-  const protocol = walkProtocol(walk);
-  hash = mix(hash, protocol);
-  const l4At = at + walkOffset(walk);
-  if (hasPorts(protocol) && packetEnd - l4At >= PORTS_BYTES) hash = mix(hash, readU32(bytes, l4At));
-  return finalize(hash);
+  return mix(hash, type);
 }
 
 function hasPorts(protocol: number): boolean {
