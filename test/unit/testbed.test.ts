@@ -21,7 +21,7 @@ import { parseTcp, parseUdp } from "../../src/testbed/iperf.js";
 import { parsePing } from "../../src/testbed/ping.js";
 import { Child, isRunning, runSync, waitUntil } from "../../src/testbed/process.js";
 import { formatTable } from "../../src/testbed/table.js";
-import { type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
+import { type Ends, type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
 
 describe("ping", () => {
   const replies = `PING 192.168.11.10 (192.168.11.10) 56(84) bytes of data.
@@ -242,6 +242,7 @@ describe("withTunnel", () => {
       unsupported: () => undefined,
       up: () => event("up"),
       down: () => event("down"),
+      ends: {} as Ends,
       pids: [],
       ready_ms: undefined,
     };
