@@ -24,7 +24,7 @@ export interface Tunnel {
   up(): Promise<void>;
   /** Takes back all that `up` did; also after an `up` that failed. */
   down(): Promise<void>;
-  /** Processes that carry packets while it is up. */
+  /** Processes that carry packets while it is up: that of the left host, that of the right. */
   readonly pids: readonly number[];
   /** The longest any of its processes took from start to ready; undefined without processes. */
   readonly ready_ms: number | undefined;
