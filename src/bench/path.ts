@@ -2,8 +2,6 @@
 // the server half at the other end is started, and how both ends are metered. The same for two
 // namespaces of one machine and for two real hosts.
 
-import type { Cleanup } from "../testbed/cleanup.js";
-import { Child } from "../testbed/process.js";
 import type { WatchedDaemons } from "./daemon-meter.js";
 import { type MeteredHosts, type MeterResult, meterHosts } from "./meters.js";
 import type { Place, WorkloadServer } from "./workload.js";
@@ -57,9 +55,4 @@ export function pathBetweenPlaces(options: PlacesPathOptions): Path {
       return async () => stop();
     },
   };
-}
-
-/** This machine, outside of all namespaces that we made. What it starts ends with `cleanup`. */
-export function thisMachine(cleanup: Cleanup): Place {
-  return { spawn: (argv) => new Child(cleanup, argv) };
 }

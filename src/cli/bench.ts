@@ -142,14 +142,17 @@ async function showComparison(
   { json, markdown }: BenchOptions,
   io: CliIo,
 ): Promise<void> {
-  const { compareReports, renderComparison } = await import("../bench/compare.js");
+  const [{ compareReports }, { renderComparison }] = await Promise.all([
+    import("../bench/compare.js"),
+    import("../bench/render-comparison.js"),
+  ]);
   const text = `\n${renderComparison(compareReports(earlier, report))}`;
   if (json === true || markdown === true) io.err(text);
   else io.out(text);
 }
 
 async function readReport(path: string): Promise<BenchReport> {
-  const { parseReport } = await import("../bench/parse-report.js");
+  const { parseReport } = await import("../bench/report-file.js");
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -159,5 +162,5 @@ async function readReport(path: string): Promise<BenchReport> {
       cause: error,
     });
   }
-  return parseReport(text);
+  return parseReport(text, path);
 }

@@ -1,9 +1,9 @@
 // What demo and benchmark need of the machine, looked at before anything is made: root, the TUN
 // driver, the programs. Changes nothing.
 
-import { accessSync, closeSync, constants, openSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { closeSync, openSync } from "node:fs";
 import { TestbedError } from "./error.js";
+import { hasCommand } from "./process.js";
 
 /** Program -> the Debian package that has it. */
 const debianPackages = {
@@ -17,21 +17,9 @@ const debianPackages = {
 
 const tunDevice = "/dev/net/tun";
 
-/** True when the PATH leads to an executable of that name. */
-export function isInstalled(program: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** Throws TestbedError naming all programs that are not there, and the packages that have them. */
-export function checkPrograms(programs: readonly (keyof typeof debianPackages)[]): void {
-  const missing = programs.filter((program) => !isInstalled(program));
+function checkPrograms(programs: readonly (keyof typeof debianPackages)[]): void {
+  const missing = programs.filter((program) => !hasCommand(program));
   if (missing.length === 0) return;
   const packages = missing.map((program) => debianPackages[program]).join(" ");
   throw new TestbedError(

@@ -12,9 +12,8 @@ import { join } from "node:path";
 import type { Cleanup } from "./cleanup.js";
 import { temporaryFolder } from "./daemon.js";
 import { TestbedError } from "./error.js";
-import { isInstalled } from "./machine.js";
 import type { Namespace } from "./namespace.js";
-import { type Child, runSync, waitUntil } from "./process.js";
+import { type Child, hasCommand, runSync, waitUntil } from "./process.js";
 import { bothWays, type Ends, podEnds, type Tunnel, vni, vxlanPort } from "./tunnel.js";
 import {
   forgetPathMtus,
@@ -107,7 +106,7 @@ export class OvsNetdevTunnel implements Tunnel {
 
   unsupported(): string | undefined {
     const programs = ["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl"];
-    const missing = programs.filter((program) => !isInstalled(program));
+    const missing = programs.filter((program) => !hasCommand(program));
     if (missing.length > 0) return `${missing.join(", ")} not installed (openvswitch-switch)`;
     return existsSync(schema) ? undefined : `${schema} is missing`;
   }
