@@ -5,7 +5,7 @@ import { metricInfo, workloadInfo } from "./metrics.js";
 import { DAEMON_WORKLOAD, type Turn } from "./rounds.js";
 
 /** Starting the two halves, and iperf3's exchange of results: seen on an idle machine. */
-const workloadOverhead_s = 0.7;
+const workloadOverhead_s = 0.5;
 /** Bringing a variant up, the first ping, taking it down; most of it is for daemons. */
 const turnOverhead_s = 1.5;
 
@@ -76,7 +76,7 @@ export class Progress {
     this.#started_ms = now_ms();
   }
 
-  /** `[1:32] round 2/5 kernel vxlan: tcp-1 13.31 Gb/s, latency 35.2 p50 us; 4:10 left`. */
+  /** `[1:32] round 2/5 kernel vxlan: tcp-1 13.31 Gb/s, latency p50 35.2 us; 4:10 left`. */
   line({ round, variant, samples, failures }: Turn): string {
     this.#turns++;
     const passed_s = (this.#now_ms() - this.#started_ms) / 1000;
@@ -86,7 +86,9 @@ export class Progress {
       const metric = metricInfo(workloadInfo(id)?.metrics[0] ?? "");
       const found = samples.find((one) => one.workload === id && one.metric === metric?.id);
       if (metric === undefined || found === undefined) return [];
-      return `${id} ${(found.value / metric.scale).toFixed(metric.digits)} ${metric.title}`;
+      // `p50 us`: the unit goes behind the value, a name before it.
+      const [, name, unit] = /^(.* )?(\S+)$/.exec(metric.title)!;
+      return `${id} ${name ?? ""}${(found.value / metric.scale).toFixed(metric.digits)} ${unit}`;
     });
     const head = `[${clockTime(passed_s)}] round ${round + 1}/${this.#extent.rounds} ${variant.title}`;
     const failed = failures.map(({ workload, reason }) => `\n  ${workload} FAILED: ${reason}`);

@@ -1,6 +1,6 @@
-// `culvert bench`: what encapsulation costs, on this machine alone or between two hosts. Options are
-// bench-options.ts; measuring lives in src/bench, of which only what is asked for is loaded. Needs
-// no daemon.
+// `culvert bench`: what encapsulation costs, on this machine alone or between two hosts. Options
+// are bench-options.ts; measuring lives in src/bench, of which only what is asked for is loaded.
+// Needs no daemon.
 
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
@@ -111,7 +111,10 @@ interface Files {
 }
 
 async function writeFiles(report: BenchReport, files: Files, io: CliIo): Promise<void> {
-  files.json?.write(`${JSON.stringify(report)}\n`);
+  if (files.json !== undefined) {
+    const { formatReport } = await import("../bench/report-file.js");
+    files.json.write(formatReport(report));
+  }
   if (files.markdown !== undefined) {
     const { renderMarkdown } = await import("../bench/render-markdown.js");
     files.markdown.write(renderMarkdown(report));
@@ -157,10 +160,15 @@ async function readReport(path: string): Promise<BenchReport> {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new CulvertError("CULVERT_REPORT", `cannot read ${path}: ${(error as Error).message}`, {
-      hint: "name a file that `culvert bench --json FILE` wrote",
-      cause: error,
-    });
+    throw new CulvertError(
+      "CULVERT_BENCH_REPORT",
+      `cannot read ${path}: ${(error as Error).message}`,
+      {
+        exit: ExitStatus.usage,
+        hint: "name a file that `culvert bench --json FILE` wrote",
+        cause: error,
+      },
+    );
   }
   return parseReport(text, path);
 }

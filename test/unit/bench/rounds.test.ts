@@ -159,7 +159,7 @@ describe("progress", () => {
     };
     now_ms += 92_000;
     expect(progress.line(turn)).toBe(
-      "[1:32] round 2/5 kernel vxlan: tcp-1 13.31 Gb/s, latency 35.2 p50 us; 13:48 left",
+      "[1:32] round 2/5 kernel vxlan: tcp-1 13.31 Gb/s, latency p50 35.2 us; 13:48 left",
     );
     now_ms += 8_000;
     const failures = [{ ...key, workload: "tcp-1", reason: "no answer" }];
