@@ -80,27 +80,69 @@ function subtract(after: MeterResult, before: MeterResult): MeterResult {
   };
 }
 
+const ethernetHeader_bytes = 14;
+
 /**
- * A reader of what `device` in `namespace` sent, for MeteredHosts.wire. A veth counts a superpacket
- * as one packet with one set of headers, so with segmentation offloads on (mode `default`) its
- * counters say nothing about a wire: leave `wire` out there. In the modes `nic` and `off` the
- * kernel segments before the device, and they count what a wire would carry, Ethernet headers
- * included (preamble, check sequence and gap not).
+ * A reader of what the veth `device` in `namespace` sent, for MeteredHosts.wire. A veth counts a
+ * superpacket as one packet with one set of headers, so with segmentation offloads on (mode
+ * `default`) its counters say nothing about a wire: leave `wire` out there. In the modes `nic` and
+ * `off` the kernel segments before the device, and they count what a wire would carry, Ethernet
+ * headers included (preamble, check sequence and gap not).
  */
 export function wireCounters(namespace: Namespace, device: string): () => WireCounters {
+  // With GRO its peer receives by NAPI, counts there what the sender sent, and has taken the
+  // Ethernet header off by then (drivers/net/veth.c, veth_xdp_rcv; veth_get_stats64).
+  const features = namespace.run("ethtool", "-k", device);
+  const uncounted_bytes = /^generic-receive-offload: on/m.test(features) ? ethernetHeader_bytes : 0;
   return () => {
     const [link] = JSON.parse(namespace.ip("-s", "-j", "link", "show", "dev", device)) as [
       { stats64: { tx: WireCounters } },
     ];
     const { bytes, packets } = link.stats64.tx;
-    return { bytes, packets };
+    return { bytes: bytes + packets * uncounted_bytes, packets };
+  };
+}
+
+const gib_bytes = 2 ** 30;
+
+/**
+ * Everything known of one workload: its own values, and CPU and wire figures relative to the
+ * payload that arrived. Metric id (metrics.ts) -> finite value; what is not known is absent.
+ *
+ * CPU of a host is that of the generator and the daemon there: the kernel's own forwarding is
+ * charged to whoever was interrupted, and on one machine belongs to neither host. The figure of
+ * the whole machine has it.
+ */
+export function mergeMetrics(result: WorkloadResult, used: MeterResult): Record<string, number> {
+  const { values, payload_bytes, generatorCpu_s: generator } = result;
+  if (payload_bytes === undefined || payload_bytes <= 0) return { ...values };
+  const gib = payload_bytes / gib_bytes;
+  const daemon = used.daemonCpu_s ?? { client: 0, server: 0 };
+  return {
+    ...values,
+    ...(generator && {
+      sender_cpu_s_per_gib: (generator.client + daemon.client) / gib,
+      receiver_cpu_s_per_gib: (generator.server + daemon.server) / gib,
+    }),
+    ...(used.daemonCpu_s && { daemon_cpu_s_per_gib: (daemon.client + daemon.server) / gib }),
+    machine_cpu_s_per_gib: used.machineCpu_s / gib,
+    ...(used.wire && wireOverhead(used.wire, payload_bytes, result.datagram_bytes)),
   };
 }
 
 /**
- * Everything known of one workload: its own values, and CPU and wire figures relative to what it
- * moved. Metric id (metrics.ts) -> finite value; what is not known is absent.
+ * What the wire carried beyond the payload, per byte of payload. TCP: all bytes of both directions,
+ * acknowledgements and retransmissions included. Datagrams: what the average one took on the wire,
+ * whether it was received or not, since their loss is a figure of its own.
  */
-export function mergeMetrics(result: WorkloadResult, _used: MeterResult): Record<string, number> {
-  return { ...result.values };
+function wireOverhead(
+  { client, server }: BothEnds<WireCounters>,
+  payload_bytes: number,
+  datagram_bytes: number | undefined,
+): Record<string, number> {
+  if (datagram_bytes === undefined) {
+    return { wire_overhead_ratio: (client.bytes + server.bytes) / payload_bytes - 1 };
+  }
+  if (client.packets === 0) return {};
+  return { wire_overhead_ratio: client.bytes / (client.packets * datagram_bytes) - 1 };
 }

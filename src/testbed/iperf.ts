@@ -138,7 +138,7 @@ export function parseUdp(output: string, payload_bytes: number): UdpResult {
 
 /** The server half: ready for one client, and gone `seconds` and some spare time later. */
 export function startIperfServer(at: Place, port: number, seconds: number): Promise<ServerProcess> {
-  const server = at.spawn(["iperf3", "-s", "--one-off", "-J", "-p", String(port)]);
+  const server = at.spawn(["iperf3", "-s", "--one-off", "-p", String(port)]);
   const life_ms = seconds * 1000 + 2 * spareTime_ms;
   const ready = (): boolean => ownsPort(server.pid, port, "tcp");
   return serverReady(server, "the iperf3 server", ready, life_ms);
