@@ -1,7 +1,7 @@
 // The tables of the benchmark: every metric as median and spread over the rounds, and as a ratio to
 // kernel vxlan.
 
-import { formatTable } from "../testbed/table.js";
+import { formatTable, namesAndNumbers } from "../text-table.js";
 import type { Measurement } from "./measure.js";
 import { ratiosByRound, summarize } from "./statistics.js";
 
@@ -62,16 +62,16 @@ function table(rounds: Rounds, metrics: readonly Metric[], withRatio: boolean): 
       return [cell, ratio === undefined ? "-" : ratio.median.toFixed(2)];
     }),
   ]);
-  return formatTable(["median (min-max)", ...head], rows);
+  return formatTable([["median (min-max)", ...head], ...rows], namesAndNumbers(head.length + 1), {
+    heads: 1,
+  });
 }
 
 /** Both tables with their legend. */
 export function formatResults(rounds: Rounds): string {
   return [
     table(rounds, traffic, true),
-    "",
     table(rounds, cost, false),
-    "",
     `ratio: to ${reference} in the same round, median of the rounds. UDP: delivered to the receiver, sender unpaced.`,
     "RTT: median of 100 pings. CPU: whole machine, traffic generator included. RSS: the larger of the two daemons.",
   ].join("\n");
