@@ -113,8 +113,8 @@ describe("CPU and memory", () => {
 
 describe("statistics", () => {
   it("gives median, minimum and maximum of odd and even counts", () => {
-    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9 });
-    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9 });
+    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9, n: 3 });
+    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9, n: 4 });
     expect(summarize([])).toBeUndefined();
   });
 
