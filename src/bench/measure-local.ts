@@ -20,6 +20,7 @@ import {
   type Sample,
   type Setting,
 } from "./report-model.js";
+import { onOff } from "./report-view.js";
 import { DAEMON_WORKLOAD, runRounds } from "./rounds.js";
 import { createWorkload } from "./workloads/all-workloads.js";
 
@@ -158,9 +159,7 @@ class LocalRun {
 
   async #measure(setting: LocalSetting, bed: LocalBed, progress: Progress): Promise<void> {
     const offloadsInForce = readOffloads(bed);
-    const words = Object.entries(offloadsInForce).map(
-      ([word, on]) => `${word} ${on ? "on" : "off"}`,
-    );
+    const words = Object.entries(offloadsInForce).map(([word, on]) => `${word} ${onOff(on)}`);
     this.#say(
       `underlay: veth, MTU ${setting.mtu_bytes}, offloads ${setting.offloads} (${words.join(", ")})`,
     );

@@ -2,6 +2,7 @@
 // tunnel in turn. Prints what it does while it does it and one table at the end. Leaves nothing
 // behind, also when interrupted. A program, not a module: it runs when loaded.
 
+import { formatTable, namesAndNumbers } from "../text-table.js";
 import { Cleanup } from "./cleanup.js";
 import { startCpuMeter } from "./cpu.js";
 import { describeError, TestbedError } from "./error.js";
@@ -10,7 +11,6 @@ import { checkMachine } from "./machine.js";
 import { staleNamespaces } from "./namespace.js";
 import { ping, pingUntilAnswered } from "./ping.js";
 import { culvertEntry } from "./project.js";
-import { formatTable } from "./table.js";
 import { type Tunnel, withTunnel } from "./tunnel.js";
 import { createTunnel, type VariantName, variants } from "./tunnels.js";
 import { createTwoHosts, type TwoHosts } from "./two-hosts.js";
@@ -95,16 +95,21 @@ function runVariant(title: string, tunnel: Tunnel, hosts: TwoHosts): Promise<Mea
 function tableOf(rows: readonly Measured[]): string {
   const number = (value: number | undefined, digits: number): string =>
     value === undefined ? "-" : value.toFixed(digits);
+  const head = ["pod to pod over", "Gb/s", "RTT ms", "ping loss %", "CPU s/GB", "of it daemons"];
   return formatTable(
-    ["pod to pod over", "Gb/s", "RTT ms", "ping loss %", "CPU s/GB", "of it daemons"],
-    rows.map((row) => [
-      row.title,
-      number(row.bits_per_s / 1e9, 2),
-      number(row.rtt_us / 1000, 3),
-      number(row.loss * 100, 0),
-      number(row.machine_s_per_gb, 2),
-      number(row.daemons_s_per_gb, 2),
-    ]),
+    [
+      head,
+      ...rows.map((row) => [
+        row.title,
+        number(row.bits_per_s / 1e9, 2),
+        number(row.rtt_us / 1000, 3),
+        number(row.loss * 100, 0),
+        number(row.machine_s_per_gb, 2),
+        number(row.daemons_s_per_gb, 2),
+      ]),
+    ],
+    namesAndNumbers(head.length),
+    { heads: 1 },
   );
 }
 
@@ -135,7 +140,7 @@ async function runAll(cleanup: Cleanup): Promise<boolean> {
       remarks.push(`${title}: FAILED, ${describeError(error)}`);
     }
   }
-  process.stdout.write(`\n${tableOf(rows)}\n\n`);
+  process.stdout.write(`\n${tableOf(rows)}\n`);
   process.stdout.write(
     "CPU s/GB: seconds of both cores and all processes, iperf3 included, per GB of payload;\n" +
       "of it daemons: the part that the two culvert daemons took.\n",

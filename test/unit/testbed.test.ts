@@ -1,6 +1,6 @@
-// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, tables,
-// statistics, the undo stack, child processes and their end. The outputs below are of real runs
-// (iputils 20221126, iperf 3.12).
+// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, statistics, the
+// undo stack, child processes and their end. The outputs below are of real runs (iputils 20221126,
+// iperf 3.12).
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
@@ -20,7 +20,6 @@ import { describeError, TestbedError } from "../../src/testbed/error.js";
 import { parseTcp, parseUdp } from "../../src/testbed/iperf.js";
 import { parsePing } from "../../src/testbed/ping.js";
 import { Child, isRunning, runSync, waitUntil } from "../../src/testbed/process.js";
-import { formatTable } from "../../src/testbed/table.js";
 import { type Ends, type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
 
 describe("ping", () => {
@@ -114,27 +113,14 @@ describe("CPU and memory", () => {
 
 describe("statistics", () => {
   it("gives median, minimum and maximum of odd and even counts", () => {
-    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9 });
-    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9 });
+    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9, n: 3 });
+    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9, n: 4 });
     expect(summarize([])).toBeUndefined();
   });
 
   it("takes ratios within a round and leaves out rounds that miss a side", () => {
     expect(ratiosByRound([4, undefined, 9, 8], [8, 2, undefined, 4])).toEqual([0.5, 2]);
     expect(ratiosByRound([4, 5], [0, 10])).toEqual([0.5]);
-  });
-});
-
-describe("table", () => {
-  it("aligns the first column to the left and the others to the right", () => {
-    const text = formatTable(
-      ["name", "Gb/s"],
-      [
-        ["plain", "17.77"],
-        ["vxlan", "8.1"],
-      ],
-    );
-    expect(text).toBe("name    Gb/s\n-----  -----\nplain  17.77\nvxlan    8.1");
   });
 });
 
