@@ -1,6 +1,6 @@
 // `culvert bench` on one machine: for each setting a pair of hosts made of network namespaces, on
 // which all variants and workloads take their turns. What this machine lacks is told and written
-// into the report. Leaves nothing behind.
+// into the report. Leaves nothing behind when `cleanup` has run.
 
 import { Cleanup } from "../testbed/cleanup.js";
 import { TestbedError } from "../testbed/error.js";
@@ -48,14 +48,19 @@ export type Say = (line: string) => void;
  * Throws TestbedError, before anything is made, when this machine cannot do it at all. What fails
  * later is in `failures` of the report.
  */
-export async function measureLocal(options: LocalOptions, say: Say): Promise<BenchReport> {
+export async function measureLocal(
+  options: LocalOptions,
+  say: Say,
+  cleanup: Cleanup,
+): Promise<BenchReport> {
   checkMachine("culvert bench", "culvert bench");
   culvertEntry();
   checkWorkloads(options.workloads);
   const environment = readEnvironment();
   say(describeEnvironment(environment));
   sayStale(say);
-  const shown = await inBed(options.settings[0], async (bed) => findVariants(options, bed));
+  const probing = async (bed: LocalBed) => findVariants(options, bed);
+  const shown = await inBed(options.settings[0], cleanup, probing);
   for (const { title, missing } of shown) {
     if (missing !== undefined) say(`${title}: missing, ${missing}`);
   }
@@ -66,7 +71,7 @@ export async function measureLocal(options: LocalOptions, say: Say): Promise<Ben
     present.map(({ name }) => name as VariantName),
     say,
   );
-  await run.all();
+  await run.all(cleanup);
   return {
     ...{ format: "culvert-bench", version: REPORT_VERSION, environment },
     ...{ reference: LOCAL_REFERENCE, rounds: options.rounds, seconds: options.seconds },
@@ -100,9 +105,10 @@ function findVariants({ variants: names }: LocalOptions, bed: LocalBed): ReportV
 /** Two hosts that exist while `body` runs. */
 async function inBed<T>(
   { mtu_bytes, offloads }: LocalSetting,
+  whole: Cleanup,
   body: (bed: LocalBed) => Promise<T>,
 ): Promise<T> {
-  const cleanup = new Cleanup();
+  const cleanup = new Cleanup(whole);
   try {
     const hosts = createTwoHosts(cleanup, { underlayMtu_bytes: mtu_bytes, offloads });
     return await body({ hosts, cleanup, finishedPackets: offloads !== "default" });
@@ -149,11 +155,11 @@ class LocalRun {
     };
   }
 
-  async all(): Promise<void> {
+  async all(cleanup: Cleanup): Promise<void> {
     for (const line of describeExtent(this.#extent)) this.#say(line);
     const progress = new Progress(this.#extent);
     for (const setting of this.#options.settings) {
-      await inBed(setting, (bed) => this.#measure(setting, bed, progress));
+      await inBed(setting, cleanup, (bed) => this.#measure(setting, bed, progress));
     }
   }
 

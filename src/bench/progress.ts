@@ -5,9 +5,9 @@ import { metricInfo, workloadInfo } from "./metrics.js";
 import { DAEMON_WORKLOAD, type Turn } from "./rounds.js";
 
 /** Starting the two halves, and iperf3's exchange of results: seen on an idle machine. */
-const workloadOverhead_s = 0.5;
+const workloadOverhead_s = 0.3;
 /** Bringing a variant up, the first ping, taking it down; most of it is for daemons. */
-const turnOverhead_s = 1.5;
+const turnOverhead_s = 0.5;
 
 export interface Extent {
   readonly settings: number;

@@ -93,7 +93,7 @@ async function measure(options: BenchOptions, io: CliIo, cleanup: Cleanup): Prom
   const say = sayTo(io);
   if (options.remote === undefined) {
     const { measureLocal } = await import("../bench/measure-local.js");
-    return measureLocal(localOptions(options), say);
+    return measureLocal(localOptions(options), say, cleanup);
   }
   const { measureRemote, REMOTE_PORT } = await import("../bench/remote.js");
   const { remote, port = REMOTE_PORT, socket, via = [], rounds, seconds } = options;

@@ -4,7 +4,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compareReports } from "../../src/bench/compare.js";
 import { parseReport } from "../../src/bench/report-file.js";
 import type { BenchReport } from "../../src/bench/report-model.js";
 import type { Cleanup } from "../../src/testbed/cleanup.js";
@@ -140,8 +139,8 @@ describe("culvert bench", () => {
     }
     const second = await finish(start(`${run} --variants culvert-vxlan --compare ${file}`));
     expect(second.status).toBe(0);
-    expect(compareReports(report, report).differences).toEqual([]);
-    expect(second.stdout.toLowerCase()).toContain("compar");
+    expect(second.stdout).toMatch(/^\d+ figures compared: /m);
+    expect(second.stdout).toMatch(/^Only in old:\n {2}kernel vxlan$/m);
   });
 });
 
@@ -156,7 +155,7 @@ describe("culvert bench ends early", () => {
     });
     const { signal, stdout, stderr } = await started.child.stop("SIGINT", 20_000);
     expect({ signal, stdout }).toEqual({ signal: "SIGINT", stdout: "" });
-    expect(stderr).toMatch(/\nSIGINT: removed everything\n$/);
+    expect(stderr).toMatch(/(?<!everything\n)\nSIGINT: removed everything\n$/);
     expectNothingLeft(started);
     expect(existsSync(page)).toBe(false);
   });

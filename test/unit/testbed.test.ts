@@ -142,6 +142,27 @@ describe("Cleanup", () => {
     expect(undone).toHaveLength(3);
   });
 
+  it("runs a nested stack at its place, unless that was run on its own", () => {
+    const whole = new Cleanup();
+    const undone: string[] = [];
+    const part = new Cleanup(whole);
+    whole.defer("first", () => undone.push("first"));
+    part.defer("inner", () => undone.push("inner"));
+    whole.defer("last", () => undone.push("last"));
+    expect(whole.size).toBe(3);
+    part.run();
+    expect(undone).toEqual(["inner"]);
+    expect(whole.size).toBe(2);
+    part.defer("again", () => undone.push("again"));
+    whole.run();
+    expect(undone).toEqual(["inner", "again", "last", "first"]);
+    expect(part.size).toBe(0);
+    part.defer("broken", () => {
+      throw new Error("cannot be removed");
+    });
+    expect(() => whole.run()).toThrow("a part of it: could not remove everything: broken: cannot");
+  });
+
   it("listens to signals only while there is something to undo", () => {
     const listeners = process.listenerCount("SIGTERM");
     const cleanup = new Cleanup();
