@@ -2,6 +2,7 @@
 // the server half at the other end is started, and how both ends are metered. The same for two
 // namespaces of one machine and for two real hosts.
 
+import type { WatchedDaemons } from "./daemon-meter.js";
 import { type MeteredHosts, type MeterResult, meterHosts } from "./meters.js";
 import type { Place, WorkloadServer } from "./workload.js";
 import { createWorkload } from "./workloads/all-workloads.js";
@@ -15,6 +16,8 @@ export interface Path {
   serve(workloadId: string, seconds: number): Promise<WorkloadServer>;
   /** Meters both ends until the returned function is called. */
   startMeters(): Promise<() => Promise<MeterResult>>;
+  /** Processes of this machine that carry its packets; absent without any. */
+  readonly daemons?: WatchedDaemons;
 }
 
 /** A row of the comparison. It is brought up once per round, and one at a time. */
@@ -35,12 +38,14 @@ export interface PlacesPathOptions {
   readonly server: Place;
   readonly address: string;
   readonly hosts: MeteredHosts;
+  readonly daemons?: WatchedDaemons;
 }
 
 /** The path between two places of this machine. */
 export function pathBetweenPlaces(options: PlacesPathOptions): Path {
-  const { client, server, address, hosts } = options;
+  const { client, server, address, hosts, daemons } = options;
   return {
+    ...(daemons && { daemons }),
     client,
     address,
     serve: (workloadId, seconds) =>
