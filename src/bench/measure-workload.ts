@@ -14,12 +14,17 @@ export async function measureWorkload(
   seconds: number,
 ): Promise<Record<string, number>> {
   const server = await path.serve(workload.id, seconds);
+  let values: Record<string, number>;
   try {
     const stopMeters = await path.startMeters();
     const { client: from, address } = path;
     const result = await workload.run({ from, address, port: server.port, seconds });
-    return mergeMetrics(result, await stopMeters());
-  } finally {
-    await server.stop();
+    values = mergeMetrics(result, await stopMeters());
+  } catch (error) {
+    // What failed first is the reason; to stop what broke may well fail too.
+    await server.stop().catch(() => undefined);
+    throw error;
   }
+  await server.stop();
+  return values;
 }
