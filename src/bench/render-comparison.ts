@@ -4,6 +4,7 @@ import { type Align, formatTable } from "../text-table.js";
 import type { Change, Comparison, Verdict } from "./compare.js";
 import type { Environment } from "./environment.js";
 import {
+  dateText,
   printable,
   ratioSpreadText,
   settingTitle,
@@ -41,7 +42,7 @@ export function renderComparison(comparison: Comparison): string {
 }
 
 function origin({ date, commit }: Environment): [string, string] {
-  return [printable(date), `commit ${printable(commit)}`];
+  return [dateText(date), `commit ${printable(commit)}`];
 }
 
 function differencesText(differences: Comparison["differences"]): string {

@@ -22,14 +22,13 @@ import { type Bar, barChart, escapeXml } from "./svg-chart.js";
 /** The page of a report. */
 export function renderHtml(report: BenchReport): string {
   const view = viewOf(report);
-  const title = `culvert bench, ${report.environment.date}`;
   return `<!DOCTYPE html>
 <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
 <head>
 <meta charset="utf-8"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
-<title>${escapeXml(title)}</title>
+<title>culvert bench, ${escapeXml(view.date)}</title>
 <style>${pageStyle}</style>
 </head>
 <body>

@@ -8,6 +8,7 @@ import type { BenchReport, Failure, Setting } from "./report-model.js";
 import { type Figure, Figures, type Summary } from "./statistics.js";
 
 export interface ReportView {
+  readonly date: string;
   /** Name of a property of machine or run, and what it was. */
   readonly environment: readonly (readonly [string, string])[];
   /** How to read the figures, in sentences. */
@@ -132,6 +133,7 @@ export function viewOf(report: BenchReport): ReportView {
   const figures = new Figures(report);
   const reference = variantTitle(report, report.reference);
   return {
+    date: dateText(report.environment.date),
     environment: environmentOf(report),
     method: methodOf(report, reference),
     reference,
@@ -157,10 +159,15 @@ function offloadsAbout({ offloads }: Setting): string {
   return mode === undefined ? "" : `offloads ${mode[0]}: ${mode[1]}`;
 }
 
+/** `2026-11-01 12:00 UTC` of an ISO date. */
+export function dateText(date: string): string {
+  return printable(date.replace(/^(\S+)T(\d+:\d+):[\d.]+Z$/, "$1 $2 UTC"));
+}
+
 function environmentOf({ environment, rounds, seconds }: BenchReport): [string, string][] {
   const { kernel, cpu, cpuCount, memory_bytes, node, commit, date } = environment;
   const words: [string, string][] = [
-    ["date", date.replace(/^(\S+)T(\d+:\d+):[\d.]+Z$/, "$1 $2 UTC")],
+    ["date", dateText(date)],
     ["kernel", kernel],
     ["CPU", `${cpuCount} x ${cpu}`],
     ["memory", `${(memory_bytes / 2 ** 30).toFixed(1)} GiB`],
