@@ -26,11 +26,11 @@ h2 { font-size: 20px; margin: 44px 0 2px; padding-top: 20px; border-top: 2px sol
 h3 { font-size: 16px; margin: 0; }
 p { margin: 0 0 10px; max-width: 76ch; }
 .lead, .about { color: var(--soft); }
-.about { font-size: 13.5px; margin: 0 0 12px; }
+.about { max-width: none; font-size: 13.5px; margin: 0 0 12px; }
 a { color: var(--culvert); }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; padding: 0; }
 .environment {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 190px), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 145px), 1fr));
   gap: 12px 24px; margin: 20px 0; padding: 16px 18px;
 }
 .environment dt { color: var(--soft); font-size: 12.5px; }
@@ -63,6 +63,7 @@ const charts = `
 .grid { stroke: var(--rule); }
 .reference-line { stroke: var(--base); stroke-width: 1.5px; stroke-dasharray: 5 3; }
 .error { stroke: var(--error); stroke-width: 1.5px; }
+.error-halo { stroke: var(--card); stroke-width: 4px; stroke-linecap: square; opacity: 0.8; }
 `;
 
 const tables = `
@@ -70,11 +71,12 @@ details { margin-top: 8px; border-top: 1px solid var(--rule); padding-top: 8px; 
 summary { cursor: pointer; color: var(--soft); font-size: 13.5px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: 6px 0 6px 16px; text-align: right; vertical-align: top; white-space: nowrap;
+th, td { padding: 6px 8px 6px 12px; text-align: right; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; }
 thead th { vertical-align: bottom; white-space: normal; color: var(--soft); }
-th:first-child { text-align: left; padding-left: 0; }
+th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 118px;
+  position: sticky; left: 0; background: var(--card); }
 tr.culvert th, tr.culvert td { background: var(--shade); }
 tr.culvert th:first-child { box-shadow: inset 3px 0 0 var(--culvert); padding-left: 8px; }
 td.reason { text-align: left; white-space: normal; color: var(--soft); }
@@ -94,12 +96,14 @@ const small = `
 const paper = `
 @media print {
   body { font-size: 11px; }
-  main, header, footer { max-width: none; padding: 0; }
+  :root { --page: #ffffff; }
+  main, header, footer { max-width: none; padding: 0 2px; }
   .cards { grid-template-columns: 1fr 1fr; gap: 10px; }
   .card { break-inside: avoid; }
   h2 { break-after: avoid; }
-  nav, summary { display: none; }
+  nav, summary, details:not([open]) { display: none; }
   .scroll { overflow: visible; }
+  th:first-child { position: static; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;

@@ -4,17 +4,16 @@ import { type Align, formatTable } from "../text-table.js";
 import type { Change, Comparison, Verdict } from "./compare.js";
 import type { Environment } from "./environment.js";
 import {
+  dateText,
   printable,
-  rangeText,
-  ratioRangeText,
-  ratioText,
+  ratioSpreadText,
   settingTitle,
-  valueText,
+  spreadText,
   workloadTitle,
 } from "./report-view.js";
 import type { Summary } from "./statistics.js";
 
-const legend = `ratio: to the reference in the same round; value: where there is no such ratio.
+const legend = `With x: ratios to the reference in the same round. Without: values, where there is no such ratio.
 Moved: the ranges over the rounds, each widened by its length / (rounds - 1), do not touch, and the medians differ by
 more than 3 %. With 3 rounds about 1 figure in 50 does so by chance, with 5 about 1 in 1000; that counts the noise
 within a run, not what differs from one run to the next.
@@ -43,7 +42,7 @@ export function renderComparison(comparison: Comparison): string {
 }
 
 function origin({ date, commit }: Environment): [string, string] {
-  return [printable(date), `commit ${printable(commit)}`];
+  return [dateText(date), `commit ${printable(commit)}`];
 }
 
 function differencesText(differences: Comparison["differences"]): string {
@@ -61,9 +60,8 @@ function movedTexts(changes: readonly Change[]): string[] {
   const settings = [...new Set(moved.map(({ setting }) => settingTitle(setting)))];
   return settings.map((title) => {
     const rows = moved.filter(({ setting }) => settingTitle(setting) === title).map(changeRow);
-    const head = ["", "", "", "compared", "old", "now", "change", ""];
-    const words: Align[] = ["left", "left", "left", "left"];
-    const align: Align[] = [...words, "right", "right", "right", "left"];
+    const head = ["", "", "", "old", "now", "change", ""];
+    const align: Align[] = ["left", "left", "left", "right", "right", "right", "left"];
     return `${title}\n${formatTable([head, ...rows], align, { indent: 2, heads: 1 })}`;
   });
 }
@@ -71,11 +69,9 @@ function movedTexts(changes: readonly Change[]): string[] {
 function changeRow(change: Change): string[] {
   const { variantTitle, workload, metric, basis, old, now, verdict } = change;
   const text = (summary: Summary): string =>
-    basis === "ratio"
-      ? `${ratioText(summary.median)} ${ratioRangeText(summary)}`.trimEnd()
-      : `${valueText(metric, summary.median)} ${rangeText(metric, summary)}`.trimEnd();
+    basis === "ratio" ? ratioSpreadText(summary, "x") : spreadText(metric, summary);
   const percent = change.change === undefined ? "from 0" : percentText(change.change);
-  const words = [variantTitle, workloadTitle(workload), metric.title, basis];
+  const words = [variantTitle, workloadTitle(workload), metric.title];
   return [...words, text(old), text(now), percent, verdict];
 }
 

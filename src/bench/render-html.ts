@@ -9,9 +9,10 @@ import {
   type Glance,
   type RowView,
   rangeText,
-  ratioRangeText,
+  ratioSpreadText,
   ratioText,
   type SettingView,
+  spreadText,
   valueText,
   viewOf,
   type WorkloadView,
@@ -21,14 +22,13 @@ import { type Bar, barChart, escapeXml } from "./svg-chart.js";
 /** The page of a report. */
 export function renderHtml(report: BenchReport): string {
   const view = viewOf(report);
-  const title = `culvert bench, ${report.environment.date}`;
   return `<!DOCTYPE html>
 <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
 <head>
 <meta charset="utf-8"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
-<title>${escapeXml(title)}</title>
+<title>culvert bench, ${escapeXml(view.date)}</title>
 <style>${pageStyle}</style>
 </head>
 <body>
@@ -103,18 +103,16 @@ function glanceCard({ columns, rows }: Glance, reference: string): string {
     ({ title, metric }) =>
       `<th scope="col">${escapeXml(title)}<small>${escapeXml(metric.title)}, ${metric.better} is better</small></th>`,
   );
-  const body = rows.map(({ title, kind, ratios }) => {
-    const cells = ratios.map((ratio) =>
-      ratio === undefined ? "<td>–</td>" : `<td>${ratioText(ratio.median)}</td>`,
-    );
+  const body = rows.map(({ title, kind, reason, ratios }) => {
+    const cells =
+      reason === undefined
+        ? ratios.map((ratio) => `<td>${ratio === undefined ? "–" : ratioText(ratio.median)}</td>`)
+        : [reasonCell(reason, columns.length)];
     return `<tr class="${kind}"><th scope="row">${escapeXml(title)}</th>${cells.join("")}</tr>`;
   });
   return `<section class="card wide">
 <h3>At a glance: ratio to ${escapeXml(reference)}</h3>
-<div class="scroll"><table class="glance">
-<thead><tr><th scope="col"></th>${head.join("")}</tr></thead>
-<tbody>${body.join("\n")}</tbody>
-</table></div>
+${table("ratios", head, body)}
 </section>`;
 }
 
@@ -165,11 +163,9 @@ function barOf(row: RowView, metric: MetricInfo, reference: string): Bar {
   }
   const { value, ratio } = figure;
   const valueLabel = `${valueText(metric, value.median)} ${metric.title}`;
-  const own = `${title}: ${valueLabel} ${rangeText(metric, value, "–")}`.trimEnd();
+  const own = `${title}: ${spreadText(metric, value, "–")} ${metric.title}`;
   const compared =
-    ratio === undefined
-      ? ""
-      : `, ${ratioText(ratio.median)} times ${reference} ${ratioRangeText(ratio, "–")}`.trimEnd();
+    ratio === undefined ? "" : `, ${ratioSpreadText(ratio, "", "–")} times ${reference}`;
   return {
     title,
     kind,
@@ -188,13 +184,22 @@ function figuresTable(metrics: readonly MetricInfo[], rows: readonly RowView[]):
     const cells =
       row.reason === undefined
         ? metrics.map((metric, index) => figureCell(row, metric, index)).join("")
-        : `<td class="reason" colspan="${metrics.length}">not measured: ${escapeXml(row.reason)}</td>`;
+        : reasonCell(row.reason, metrics.length);
     return `<tr class="${row.kind}"><th scope="row">${escapeXml(row.title)}${rounds}</th>${cells}</tr>`;
   });
-  return `<div class="scroll"><table>
+  return table("all figures", heads, body);
+}
+
+/** May be wider than the page: it then scrolls by itself, by keyboard as well. */
+function table(label: string, heads: readonly string[], rows: readonly string[]): string {
+  return `<div class="scroll" role="region" aria-label="${label}" tabindex="0"><table>
 <thead><tr><th scope="col"></th>${heads.join("")}</tr></thead>
-<tbody>${body.join("\n")}</tbody>
+<tbody>${rows.join("\n")}</tbody>
 </table></div>`;
+}
+
+function reasonCell(reason: string, columns: number): string {
+  return `<td class="reason" colspan="${columns}">not measured: ${escapeXml(reason)}</td>`;
 }
 
 function figureCell(row: RowView, metric: MetricInfo, index: number): string {
@@ -203,10 +208,7 @@ function figureCell(row: RowView, metric: MetricInfo, index: number): string {
   const { value, ratio } = figure;
   const range = rangeText(metric, value, "–");
   const spread = range === "" ? "" : `<small>${range}</small>`;
-  const compared =
-    ratio === undefined
-      ? ""
-      : `<small>${`${ratioText(ratio.median)}× ${ratioRangeText(ratio, "–")}`.trimEnd()}</small>`;
+  const compared = ratio === undefined ? "" : `<small>${ratioSpreadText(ratio, "×", "–")}</small>`;
   return `<td>${valueText(metric, value.median)}${spread}${compared}</td>`;
 }
 

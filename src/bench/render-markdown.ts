@@ -3,10 +3,12 @@
 import type { MetricInfo } from "./metrics.js";
 import type { BenchReport } from "./report-model.js";
 import {
+  type Glance,
+  glanceTitle,
   type RowView,
-  rangeText,
-  ratioRangeText,
+  ratioSpreadText,
   ratioText,
+  spreadText,
   valueText,
   viewOf,
   type WorkloadView,
@@ -24,15 +26,35 @@ export function renderMarkdown(report: BenchReport): string {
     ),
     view.method.map(escaped).join("\n"),
   ];
-  for (const { title, about, workloads } of view.settings) {
+  for (const { title, about, workloads, glance } of view.settings) {
     parts.push(`## ${escaped(title)}`);
     if (about !== "") parts.push(`${escaped(about)}.`);
+    parts.push(...glanceParts(glance, view.reference));
     for (const workload of workloads) parts.push(...workloadParts(workload));
   }
   const missing = view.missing.map(({ title, reason }) => `${title}: ${reason}`);
   if (missing.length > 0) parts.push("## Not measured", list(missing));
   if (view.failures.length > 0) parts.push("## Failed", list(view.failures));
   return `${parts.join("\n\n")}\n`;
+}
+
+function glanceParts(glance: Glance, reference: string): string[] {
+  if (glance.columns.length === 0) return [];
+  const head = ["", ...glance.columns.map(({ title, metric }) => `${title}, ${metric.title}`)];
+  const rows = glance.rows.map(({ title, kind, reason, ratios }) => [
+    named(title, kind),
+    ...ratios.map((ratio, index) => {
+      if (reason !== undefined) return index === 0 ? "not measured" : "";
+      return ratio === undefined ? "" : ratioText(ratio.median);
+    }),
+  ]);
+  const rule = ["---", ...glance.columns.map(() => "---:")];
+  return [`${escaped(glanceTitle(glance, reference))}:`, table(head.map(escaped), rows, rule)];
+}
+
+/** Those that the reader looks for stand out. */
+function named(title: string, kind: RowView["kind"]): string {
+  return kind === "culvert" ? `**${escaped(title)}**` : escaped(title);
 }
 
 function workloadParts({ title, about, metrics, rows }: WorkloadView): string[] {
@@ -51,7 +73,7 @@ function workloadParts({ title, about, metrics, rows }: WorkloadView): string[] 
     ...(incomplete ? ["rounds"] : []),
   ];
   const body = rows.map((row) => [
-    row.kind === "culvert" ? `**${escaped(row.title)}**` : escaped(row.title),
+    named(row.title, row.kind),
     ...(row.reason === undefined
       ? metrics.flatMap((metric, index) => figureCells(row, metric, index, withRatio[index]))
       : [
@@ -73,12 +95,10 @@ function figureCells(
   const figure = row.figures[index];
   if (figure === undefined) return withRatio ? ["", ""] : [""];
   const { value, ratio } = figure;
-  const range = index === 0 ? ` ${rangeText(metric, value)}` : "";
-  const cells = [`${valueText(metric, value.median)}${range}`.trimEnd()];
-  if (!withRatio) return cells;
-  if (ratio === undefined) return [...cells, ""];
-  const spread = index === 0 ? ` ${ratioRangeText(ratio)}` : "";
-  return [...cells, `${ratioText(ratio.median)}${spread}`.trimEnd()];
+  const cell = index === 0 ? spreadText(metric, value) : valueText(metric, value.median);
+  if (!withRatio) return [cell];
+  if (ratio === undefined) return [cell, ""];
+  return [cell, index === 0 ? ratioSpreadText(ratio) : ratioText(ratio.median)];
 }
 
 function table(

@@ -5,11 +5,13 @@ import { formatTable, namesAndNumbers } from "../text-table.js";
 import type { MetricInfo } from "./metrics.js";
 import type { BenchReport } from "./report-model.js";
 import {
+  type Glance,
+  glanceTitle,
   type RowView,
-  rangeText,
-  ratioRangeText,
+  ratioSpreadText,
   ratioText,
   type SettingView,
+  spreadText,
   valueText,
   viewOf,
   type WorkloadView,
@@ -34,7 +36,7 @@ export function renderTable(report: BenchReport): string {
       view.environment.map(([name, value]) => [name, value]),
       ["left", "left"],
     ),
-    ...view.settings.map(settingText),
+    ...view.settings.map((setting) => settingText(setting, view.reference)),
     listText(
       "Not measured",
       view.missing.map(({ title, reason }) => `${title}: ${reason}`),
@@ -49,8 +51,23 @@ function listText(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? "" : `${title}:\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }
 
-function settingText({ title, workloads }: SettingView): string {
-  return `${title}\n${"=".repeat(title.length)}\n${workloads.map(workloadText).join("")}`;
+function settingText({ title, workloads, glance }: SettingView, reference: string): string {
+  const tables = workloads.map(workloadText).join("");
+  return `${title}\n${"=".repeat(title.length)}\n${tables}${glanceText(glance, reference)}`;
+}
+
+/** Stands last, where the eye is when the command has ended. */
+function glanceText(glance: Glance, reference: string): string {
+  const rows = glance.rows.filter(({ reason }) => reason === undefined);
+  if (glance.columns.length === 0) return "";
+  const columns = glance.columns.map(({ title, metric }, index) => ({
+    head: [...broken(title), metric.title],
+    cells: rows.map(({ ratios }) => {
+      const ratio = ratios[index];
+      return ratio === undefined ? "-" : ratioText(ratio.median);
+    }),
+  }));
+  return `\n${glanceTitle(glance, reference)}\n${blocks(rows, columns).join("\n")}`;
 }
 
 function workloadText({ title, about, metrics, rows }: WorkloadView): string {
@@ -70,23 +87,15 @@ function metricColumns(rows: readonly RowView[], metric: MetricInfo, index: numb
   const head = broken(metric.title);
   if (index > 0) return [{ head, cells: briefCells(metric, figures) }];
   const spreads = figures.map((figure) =>
-    figure === undefined
-      ? "-"
-      : spread(valueText(metric, figure.value.median), rangeText(metric, figure.value)),
+    figure === undefined ? "-" : spreadText(metric, figure.value),
   );
   const ratios = figures.map((figure) =>
-    figure?.ratio === undefined
-      ? "-"
-      : spread(ratioText(figure.ratio.median), ratioRangeText(figure.ratio)),
+    figure?.ratio === undefined ? "-" : ratioSpreadText(figure.ratio),
   );
   const value = { head, cells: spreads };
   return ratios.every((ratio) => ratio === "-")
     ? [value]
     : [value, { head: ["ratio"], cells: ratios }];
-}
-
-function spread(median: string, range: string): string {
-  return range === "" ? median : `${median} ${range}`;
 }
 
 /** `0.79 (1.00x)`, medians below medians. */
@@ -113,7 +122,7 @@ function broken(title: string): string[] {
 }
 
 /** As many columns side by side as there is room for, each block with the names in front. */
-function blocks(rows: readonly RowView[], columns: readonly Column[]): string[] {
+function blocks(rows: readonly { readonly title: string }[], columns: readonly Column[]): string[] {
   const names: Column = { head: [], cells: rows.map(({ title }) => title) };
   const tables: string[] = [];
   let block = [names];

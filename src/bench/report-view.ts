@@ -8,6 +8,7 @@ import type { BenchReport, Failure, Setting } from "./report-model.js";
 import { type Figure, Figures, type Summary } from "./statistics.js";
 
 export interface ReportView {
+  readonly date: string;
   /** Name of a property of machine or run, and what it was. */
   readonly environment: readonly (readonly [string, string])[];
   /** How to read the figures, in sentences. */
@@ -35,6 +36,8 @@ export interface Glance {
   readonly rows: readonly {
     readonly title: string;
     readonly kind: RowView["kind"];
+    /** Why it was not measured; undefined when it was. */
+    readonly reason: string | undefined;
     /** One for each column. */
     readonly ratios: readonly (Summary | undefined)[];
   }[];
@@ -108,16 +111,29 @@ export function ratioText(ratio: number): string {
   return ratio.toFixed(ratio !== 0 && ratio < 0.1 ? 3 : 2);
 }
 
-/** `(0.55-0.61)`; empty where all print the same, as those of the reference to itself. */
-export function ratioRangeText({ min, max }: Summary, dash = "-"): string {
+/** `8.41 (8.02-8.77)` */
+export function spreadText(metric: MetricInfo, summary: Summary, dash = "-"): string {
+  return `${valueText(metric, summary.median)} ${rangeText(metric, summary, dash)}`.trimEnd();
+}
+
+/** `0.58x (0.55-0.61)` with `times` of `x`; no range where all print the same. */
+export function ratioSpreadText({ median, min, max }: Summary, times = "", dash = "-"): string {
   const [from, to] = [ratioText(min), ratioText(max)];
-  return from === to ? "" : `(${from}${dash}${to})`;
+  return `${ratioText(median)}${times}${from === to ? "" : ` (${from}${dash}${to})`}`;
+}
+
+/** `Ratio to kernel vxlan (lower is better: latency)`. */
+export function glanceTitle({ columns }: Glance, reference: string): string {
+  const lower = columns.filter(({ metric }) => metric.better === "lower");
+  const names = lower.map(({ title }) => title).join(", ");
+  return `Ratio to ${reference}${names === "" ? "" : ` (lower is better: ${names})`}`;
 }
 
 export function viewOf(report: BenchReport): ReportView {
   const figures = new Figures(report);
   const reference = variantTitle(report, report.reference);
   return {
+    date: dateText(report.environment.date),
     environment: environmentOf(report),
     method: methodOf(report, reference),
     reference,
@@ -151,11 +167,16 @@ export function onOff(on: boolean): string {
   return on ? "on" : "off";
 }
 
+/** `2026-11-01 12:00 UTC` of an ISO date. */
+export function dateText(date: string): string {
+  return printable(date.replace(/^(\S+)T(\d+:\d+):[\d.]+Z$/, "$1 $2 UTC"));
+}
+
 function environmentOf({ environment, rounds, seconds }: BenchReport): [string, string][] {
   const { kernel, cpu, cpuCount, memory_bytes, node, culvert, commit, date } = environment;
   const { iperf3 = "not installed", latencyTool } = environment;
   const words: [string, string][] = [
-    ["date", date],
+    ["date", dateText(date)],
     ["kernel", kernel],
     ["CPU", `${cpuCount} x ${cpu}`],
     ["memory", `${(memory_bytes / 2 ** 30).toFixed(1)} GiB`],
@@ -227,14 +248,17 @@ function workloadView(
 
 function glanceOf(report: BenchReport, workloads: readonly WorkloadView[]): Glance {
   const shown = workloads.filter(({ rows }) => rows.some((row) => row.figures[0]?.ratio));
-  const rows = report.variants.map(({ name, title }) => ({
+  const rows = report.variants.map(({ name, title, missing }) => ({
     title: printable(title),
+    reason: missing === undefined ? undefined : printable(missing),
     kind: kindOf(name, report.reference),
     ratios: shown.map((one) => one.rows.find((row) => row.name === name)?.figures[0]?.ratio),
   }));
   return {
     columns: shown.map(({ title, metrics }) => ({ title, metric: metrics[0] })),
-    rows: rows.filter(({ ratios }) => ratios.some((ratio) => ratio !== undefined)),
+    rows: rows.filter(
+      ({ reason, ratios }) => reason !== undefined || ratios.some((ratio) => ratio !== undefined),
+    ),
   };
 }
 

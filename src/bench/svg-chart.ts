@@ -128,11 +128,12 @@ function errorBar(
 ): string {
   if (min === max) return "";
   const cap: [number, number] = [middle_px - cap_px / 2, middle_px + cap_px / 2];
-  return (
-    `<line class="error" x1="${at(min)}" x2="${at(max)}" y1="${middle_px}" y2="${middle_px}"/>` +
-    line("error", at(min), cap) +
-    line("error", at(max), cap)
-  );
+  const marks = (name: string): string =>
+    `<line class="${name}" x1="${at(min)}" x2="${at(max)}" y1="${middle_px}" y2="${middle_px}"/>` +
+    line(name, at(min), cap) +
+    line(name, at(max), cap);
+  // The same in the colour of the background below it: it must show on bars of any colour.
+  return marks("error-halo") + marks("error");
 }
 
 function clipped(text: string, longest: number): string {

@@ -1,12 +1,10 @@
-// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, statistics, the
-// undo stack, child processes and their end. The outputs below are of real runs (iputils 20221126,
-// iperf 3.12).
+// The parts of the testbed that need no root: reading ping, iperf3 and /proc, the undo stack, child
+// processes and their end. The outputs below are of real runs (iputils 20221126, iperf 3.12).
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ratiosByRound, summarize } from "../../src/bench/statistics.js";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import {
   machineCpu_s,
@@ -108,19 +106,6 @@ describe("CPU and memory", () => {
     expect(processCpu_s(process.pid)).toBeGreaterThan(before.process_s);
     expect(machineCpu_s()).toBeGreaterThan(before.machine_s);
     expect(residentMemory_bytes(process.pid)).toBeGreaterThan(10 * 2 ** 20);
-  });
-});
-
-describe("statistics", () => {
-  it("gives median, minimum and maximum of odd and even counts", () => {
-    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9, n: 3 });
-    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9, n: 4 });
-    expect(summarize([])).toBeUndefined();
-  });
-
-  it("takes ratios within a round and leaves out rounds that miss a side", () => {
-    expect(ratiosByRound([4, undefined, 9, 8], [8, 2, undefined, 4])).toEqual([0.5, 2]);
-    expect(ratiosByRound([4, 5], [0, 10])).toEqual([0.5]);
   });
 });
 
