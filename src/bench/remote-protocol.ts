@@ -9,9 +9,6 @@ import { workloadIds } from "./workloads/all-workloads.js";
 
 export const PROTOCOL_VERSION = 1;
 
-/** Default of --port: the listener's control connection, TCP. */
-export const REMOTE_PORT = 9480;
-
 export const REMOTE_LIMITS = {
   /** One message. A listener with 256 tunnels says about 40 KiB. */
   line_bytes: 256 * 1024,

@@ -27,8 +27,6 @@ import { type BenchReport, type Failure, REPORT_VERSION, type Sample } from "./r
 import { DAEMON_WORKLOAD, runRounds } from "./rounds.js";
 import { createWorkload, latencyTool } from "./workloads/all-workloads.js";
 
-export { REMOTE_PORT } from "./remote-protocol.js";
-
 export interface RemoteOptions {
   /** Address or name of the listener, on the underlay. */
   readonly host: string;

@@ -184,7 +184,7 @@ function environmentOf({ environment, rounds, seconds }: BenchReport): [string, 
     ["culvert", culvert],
     ["commit", commit],
     ["iperf3", iperf3],
-    ["latency by", latencyTool === "culvert" ? "culvert's own ping-pong" : latencyTool],
+    ["latency", latencyTool === "culvert" ? "culvert's own ping-pong" : latencyTool],
     ["rounds", `${rounds} x ${seconds} s`],
   ];
   return words.map(([name, value]) => [name, printable(value)]);

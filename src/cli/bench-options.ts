@@ -22,6 +22,9 @@ const fullOffloads: readonly OffloadMode[] = ["default", "nic"];
 const smallestMtu_bytes = 576;
 const largestMtu_bytes = 65_535;
 
+/** Between --listen and --remote, TCP. */
+export const DEFAULT_PORT = 9480;
+
 export interface Via {
   readonly name: string;
   readonly address: string;
@@ -87,7 +90,12 @@ export function addBenchOptions(command: Command): Command {
       "--via <name=address>",
       "with --remote: a way more, by an address of the other host; repeatable",
     ).argParser(collectVia),
-    numberOption("--port <n>", "TCP port between --listen and --remote", 1, 65_535),
+    numberOption(
+      "--port <n>",
+      `TCP port between --listen and --remote; traffic takes the next one (default: ${DEFAULT_PORT})`,
+      1,
+      65_535,
+    ),
     new Option("--socket <path>", `control socket of the daemon (default: ${DEFAULT_SOCKET_PATH})`),
   ];
   for (const option of options) command.addOption(option);

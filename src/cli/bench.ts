@@ -10,6 +10,7 @@ import { Cleanup } from "../testbed/cleanup.js";
 import {
   addBenchOptions,
   type BenchOptions,
+  DEFAULT_PORT,
   localOptions,
   readBenchOptions,
   wantedWorkloads,
@@ -59,12 +60,9 @@ const sayTo =
   };
 
 async function listen({ bind = "::", port, socket }: BenchOptions, io: CliIo): Promise<void> {
-  const [{ runListener }, { REMOTE_PORT }] = await Promise.all([
-    import("../bench/listen.js"),
-    import("../bench/remote.js"),
-  ]);
+  const { runListener } = await import("../bench/listen.js");
   await runListener({
-    ...{ bind, port: port ?? REMOTE_PORT, socketPath: socket },
+    ...{ bind, port: port ?? DEFAULT_PORT, socketPath: socket },
     ...{ signal: io.interrupted(), log: sayTo(io) },
   });
 }
@@ -95,8 +93,8 @@ async function measure(options: BenchOptions, io: CliIo, cleanup: Cleanup): Prom
     const { measureLocal } = await import("../bench/measure-local.js");
     return measureLocal(localOptions(options), say, cleanup);
   }
-  const { measureRemote, REMOTE_PORT } = await import("../bench/remote.js");
-  const { remote, port = REMOTE_PORT, socket, via = [], rounds, seconds } = options;
+  const { measureRemote } = await import("../bench/remote.js");
+  const { remote, port = DEFAULT_PORT, socket, via = [], rounds, seconds } = options;
   const workloads = wantedWorkloads(options);
   return measureRemote(
     { host: remote, port, socketPath: socket, via, rounds, seconds, workloads, cleanup },

@@ -70,8 +70,10 @@ export class Cleanup {
   /** False when the step is not there any more. */
   #drop(step: Step): boolean {
     const index = this.#steps.indexOf(step);
-    if (index >= 0) this.#steps.splice(index, 1);
-    return index >= 0;
+    if (index < 0) return false;
+    this.#steps.splice(index, 1);
+    if (this.#steps.length === 0) this.#detach();
+    return true;
   }
 
   #runAll(): string[] {

@@ -1,5 +1,5 @@
-// `culvert bench` as people start it: short real runs with plausible reports, and every way in which
-// it ends early. After each, no process, namespace or file of it is left.
+// `culvert bench` as people start it: short real runs with plausible reports, and every way in
+// which it ends early. After each, no process, namespace or file of it is left.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { temporaryFolder } from "../../src/testbed/daemon.js";
 import { Namespace } from "../../src/testbed/namespace.js";
 import { Child, type ExitResult, runSync } from "../../src/testbed/process.js";
 import { culvertEntry } from "../../src/testbed/project.js";
+import { createTwoHosts } from "../../src/testbed/two-hosts.js";
 import { eventually, python, useBed } from "./support.js";
 
 const limit_ms = 90_000;
@@ -141,6 +142,27 @@ describe("culvert bench", () => {
     expect(second.status).toBe(0);
     expect(second.stdout).toMatch(/^\d+ figures compared: /m);
     expect(second.stdout).toMatch(/^Only in old:\n {2}kernel vxlan$/m);
+  });
+});
+
+describe("culvert bench between two hosts", () => {
+  it("measures the ways named by hand, without any daemon", async () => {
+    const hosts = createTwoHosts(bed.cleanup);
+    const spawn = (at: Namespace, line: string): Child =>
+      at.spawn([process.execPath, culvertEntry(), "bench", ...line.split(" ")]);
+    const common = "--port 9600 --socket /nonexistent/culvert.sock";
+    const { underlayIp } = hosts.right;
+    const listener = spawn(hosts.right.host, `--listen --bind ${underlayIp} ${common}`);
+    await eventually(() => expect(listener.stderr).toContain("waiting on"));
+    const measured = "--rounds 1 --seconds 1 --workloads latency --json";
+    const line = `--remote ${underlayIp} --via again=${underlayIp} ${measured} ${common}`;
+    const { status, stdout, stderr } = await spawn(hosts.left.host, line).wait(limit_ms);
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    const report = parseReport(stdout);
+    expect(report.reference).toBe("underlay");
+    expect(Object.keys(valuesOf(report, "latency", "rtt_p50_us"))).toEqual(["underlay", "again"]);
+    const ended = await listener.stop("SIGINT", 10_000);
+    expect(ended).toMatchObject({ status: 0, signal: null, stdout: "" });
   });
 });
 

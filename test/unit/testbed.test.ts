@@ -155,6 +155,11 @@ describe("Cleanup", () => {
     expect(process.listenerCount("SIGTERM")).toBe(listeners + 1);
     cleanup.run();
     expect(process.listenerCount("SIGTERM")).toBe(listeners);
+    const removeNow = new Cleanup(cleanup).defer("thing", () => undefined);
+    expect(process.listenerCount("SIGTERM")).toBe(listeners + 1);
+    removeNow();
+    expect(process.listenerCount("SIGTERM")).toBe(listeners);
+    expect(cleanup.size).toBe(0);
   });
 
   it("removes temporary folders", () => {
