@@ -156,6 +156,8 @@ function turnAway(socket: Socket): void {
 /** Until the peer has taken what was written, or is gone: `once` throws for neither. */
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
+    // Its "close" may be over.
+    if (socket.destroyed) resolve();
     socket.once("drain", resolve);
     socket.once("close", () => resolve());
   });

@@ -78,7 +78,8 @@ describe("iperf3", () => {
     const sum_sent = { seconds: 1, bytes: 2_000_000_000, bits_per_second: 16e9, retransmits: 7 };
     const sum_received = { seconds: 1, bytes: 1_990_000_000, bits_per_second: 15.92e9 };
     const result = parseTcp(JSON.stringify({ end: { sum_sent, sum_received } }));
-    expect(result).toEqual({ bits_per_s: 15.92e9, bytes: 1_990_000_000, retransmits: 7 });
+    const cpu_s = { client: 0, server: 0 };
+    expect(result).toEqual({ bits_per_s: 15.92e9, bytes: 1_990_000_000, retransmits: 7, cpu_s });
   });
 
   it("passes on iperf3's own error, and text that is no JSON", () => {
