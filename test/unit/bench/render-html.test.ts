@@ -111,6 +111,12 @@ describe("renderHtml", () => {
     );
   });
 
+  it("labels latency by its unit, without the percentile", () => {
+    const labels = ofClass(page, "text", "value").map(textOf);
+    expect(labels.filter((label) => / us$/.test(label)).length).toBeGreaterThan(6);
+    expect(labels.join()).not.toContain("p50");
+  });
+
   it("leaves a row for what is missing or failed, with the reason", () => {
     const [chart] = ofClass(small, "svg", "chart");
     expect(ofClass(chart, "rect", "empty")).toHaveLength(2);
