@@ -30,7 +30,7 @@ p { margin: 0 0 10px; max-width: 76ch; }
 a { color: var(--culvert); }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; padding: 0; }
 .environment {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 145px), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 158px), 1fr));
   gap: 12px 24px; margin: 20px 0; padding: 16px 18px;
 }
 .environment dt { color: var(--soft); font-size: 12.5px; }

@@ -65,6 +65,9 @@ export async function measureLocal(
     if (missing !== undefined) say(`${title}: missing, ${missing}`);
   }
   const present = shown.filter(({ missing }) => missing === undefined);
+  if (!present.some(({ name }) => name === LOCAL_REFERENCE)) {
+    say(`no ratios: they are to ${variants[LOCAL_REFERENCE].title}, which is not measured`);
+  }
   if (present.length === 0) throw new TestbedError("this machine has none of these variants");
   const run = new LocalRun(
     options,

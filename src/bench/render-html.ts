@@ -13,6 +13,7 @@ import {
   ratioText,
   type SettingView,
   spreadText,
+  unitText,
   valueText,
   viewOf,
   type WorkloadView,
@@ -162,8 +163,8 @@ function barOf(row: RowView, metric: MetricInfo, reference: string): Bar {
     return { title, kind, value: undefined, reason, valueLabel: "", ratioLabel: "", description };
   }
   const { value, ratio } = figure;
-  const valueLabel = `${valueText(metric, value.median)} ${metric.title}`;
-  const own = `${title}: ${spreadText(metric, value, "–")} ${metric.title}`;
+  const valueLabel = `${valueText(metric, value.median)} ${unitText(metric)}`;
+  const own = `${title}: ${spreadText(metric, value, "–")} ${unitText(metric)}`;
   const compared =
     ratio === undefined ? "" : `, ${ratioSpreadText(ratio, "", "–")} times ${reference}`;
   return {

@@ -8,7 +8,7 @@ import { printable } from "./report-view.js";
 
 const problemsShown = 5;
 /** More than anyone measures; bounds the arrays that are indexed by round. */
-const mostRounds = 10_000;
+const MAX_ROUNDS = 10_000;
 
 const text = z.string();
 const count = z.int().min(0);
@@ -39,7 +39,7 @@ const reportSchema: z.ZodType<BenchReport> = z.object({
     date: text,
   }),
   reference: text,
-  rounds: positive.max(mostRounds),
+  rounds: positive.max(MAX_ROUNDS),
   seconds: z.number().positive(),
   workloads: z.array(text),
   settings: z.array(

@@ -111,6 +111,11 @@ export function ratioText(ratio: number): string {
   return ratio.toFixed(ratio !== 0 && ratio < 0.1 ? 3 : 2);
 }
 
+/** `us` of `p50 us`: heads of columns end in the unit. */
+export function unitText({ title }: MetricInfo): string {
+  return title.slice(title.lastIndexOf(" ") + 1);
+}
+
 /** `8.41 (8.02-8.77)` */
 export function spreadText(metric: MetricInfo, summary: Summary, dash = "-"): string {
   return `${valueText(metric, summary.median)} ${rangeText(metric, summary, dash)}`.trimEnd();

@@ -146,9 +146,10 @@ describe("what is compared", () => {
   });
 
   it("takes values where the reference differs, is absent, or is zero in a round", () => {
-    const before = reportOf(steady);
+    const before = reportOf({ ...steady, plain: [20e9, 30e9, 60e9] });
     const other = { ...before, reference: "plain" };
     expect(changeOf(compareReports(before, other)).basis).toBe("value");
+    expect(changeOf(compareReports(other, other)).basis).toBe("ratio");
     const alone = reportOf({ "culvert-vxlan": [5e9, 10e9, 20e9] });
     expect(changeOf(compareReports(before, alone)).basis).toBe("value");
     const zero = reportOf({ ...steady, "kernel-vxlan": [10e9, 0, 40e9] });
@@ -244,9 +245,12 @@ describe("renderComparison", () => {
   });
 
   it("lets no control character through", () => {
-    const text = renderComparison(compareReports(hostileReport(hostile), old));
+    const other = hostileReport(hostile);
+    const onlyOld = renderComparison(compareReports(other, old));
+    expect(onlyOld).toContain("Only in old:\n");
+    const unknown = renderComparison(compareReports(other, other));
+    expect(unknown).toContain("does not know the metric:\n");
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are looked for.
-    expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
-    expect(text).toContain("Only in old:\n");
+    expect(onlyOld + unknown).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   });
 });

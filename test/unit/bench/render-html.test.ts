@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { renderHtml } from "../../../src/bench/render-html.js";
 import type { BenchReport } from "../../../src/bench/report-model.js";
+import { escapeXml, ticks } from "../../../src/bench/svg-chart.js";
 import { sampleReport } from "./sample-report.js";
 import { hostile, hostileReport, smallReport } from "./small-report.js";
 import { elements, parseXml, textOf, type XmlElement } from "./xml.js";
@@ -110,6 +111,12 @@ describe("renderHtml", () => {
     );
   });
 
+  it("labels latency by its unit, without the percentile", () => {
+    const labels = ofClass(page, "text", "value").map(textOf);
+    expect(labels.filter((label) => / us$/.test(label)).length).toBeGreaterThan(6);
+    expect(labels.join()).not.toContain("p50");
+  });
+
   it("leaves a row for what is missing or failed, with the reason", () => {
     const [chart] = ofClass(small, "svg", "chart");
     expect(ofClass(chart, "rect", "empty")).toHaveLength(2);
@@ -127,6 +134,24 @@ describe("renderHtml", () => {
     const root = parseXml(renderHtml(hostileReport(hostile)));
     expect(elements(root, "script")).toEqual([]);
     expect(textOf(root)).toContain("</title><script>alert(1)</script>&amp;\"'|*_`[x](y) [2J # z");
+  });
+
+  it("escapes for attributes as for text", () => {
+    expect(escapeXml(`<a b="c" d='e'>&amp;`)).toBe(
+      "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;amp;",
+    );
+  });
+
+  it.each([
+    [0, [0]],
+    [1, [0, 0.2, 0.4, 0.6, 0.8, 1]],
+    [19.7, [0, 5, 10, 15]],
+    [24, [0, 5, 10, 15, 20]],
+    [3e9, [0, 1e9, 2e9, 3e9]],
+  ])("sets round marks on an axis up to %d", (largest, marks) => {
+    const found = ticks(largest);
+    expect(found).toHaveLength(marks.length);
+    for (const [index, mark] of marks.entries()) expect(found[index]).toBeCloseTo(mark, 9);
   });
 
   it("clips long names in charts but not in tables", () => {
