@@ -28,7 +28,7 @@ Examples:
   culvert bench --remote 10.57.4.21             (on the other)
 
 Without --listen or --remote it needs root, makes network namespaces that play two hosts, and removes them at the end
-or at Ctrl-C; your network is not touched. As it stands it takes some minutes, with --full more than an hour: it says
+or at Ctrl-C; your network is not touched. As it stands it takes some minutes, with --full about an hour: it says
 at the start how long about. Progress goes to standard error, the result to standard output. The numbers depend on
 the machine and what else it does: the ratios, taken within each round, depend less on it.
 

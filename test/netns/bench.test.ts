@@ -16,6 +16,9 @@ import { eventually, python, useBed } from "./support.js";
 
 const limit_ms = 90_000;
 
+/** What a run that is to be refused would do if it were not: end by itself. */
+const shortest = "--rounds 1 --seconds 1 --variants veth --workloads tcp-1";
+
 /** Marks every process that a run starts, by its environment. */
 const mark = `CULVERT_BENCH_TEST=${process.pid}`;
 
@@ -189,7 +192,7 @@ describe("culvert bench ends early", () => {
       const path = runSync(["sh", "-c", `command -v ${name}`]).trim();
       symlinkSync(path, join(folder, name));
     }
-    const { status, stdout, stderr } = await finish(start("", ["env", `PATH=${folder}`]));
+    const { status, stdout, stderr } = await finish(start(shortest, ["env", `PATH=${folder}`]));
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr).toContain("not on the PATH: iperf3\n");
     expect(stderr).toMatch(/^hint: .*apt-get install iperf3/m);
@@ -202,7 +205,7 @@ describe("culvert bench ends early", () => {
     } catch {
       return context.skip("nobody may not read the project's folder");
     }
-    const { status, stdout, stderr } = await finish(start("", nobody));
+    const { status, stdout, stderr } = await finish(start(shortest, nobody));
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr).toContain("culvert bench needs root");
     expect(stderr).toMatch(/^hint: .*sudo culvert bench/m);
@@ -211,7 +214,7 @@ describe("culvert bench ends early", () => {
   it("without the TUN driver", async () => {
     const hidden = 'mount -t tmpfs none /dev/net && exec "$@"';
     const prefix = ["unshare", "-m", "sh", "-c", hidden, "sh"];
-    const { status, stderr } = await finish(start("", prefix));
+    const { status, stderr } = await finish(start(shortest, prefix));
     expect(status).toBe(1);
     expect(stderr).toContain("/dev/net/tun");
     expect(stderr).toMatch(/^hint: .*modprobe tun/m);
@@ -225,7 +228,7 @@ digits, n, text = "0123456789abcdefghijklmnopqrstuvwxyz", os.getpid(), ""
 while n: n, text = n // 36, digits[n % 36] + text
 subprocess.run(["ip", "netns", "add", f"cv{text}-host2"], check=True)
 os.execvp(sys.argv[1], sys.argv[1:])`;
-    const started = start("--variants veth", [python, "-c", script]);
+    const started = start(shortest, [python, "-c", script]);
     const { status, stdout, stderr } = await started.child.wait(limit_ms);
     const name = `cv${started.child.pid.toString(36)}-host2`;
     expect(existsSync(`/run/netns/${name}`)).toBe(true);
