@@ -152,7 +152,8 @@ const tcpBounds: Record<string, [number, number]> = {
   receiver_cpu_s_per_gib: [0.01, 100],
   machine_cpu_s_per_gib: [0.01, 100],
   daemon_cpu_s_per_gib: [0, 10],
-  // 66 bytes of headers on 1448 of payload are 4.6 %; acknowledgements and what is sent again come on top.
+  // 66 bytes of headers on 1448 of payload are 4.6 %; acknowledgements and what is sent again come
+  // on top.
   wire_overhead_ratio: [0.045, 0.5],
 };
 

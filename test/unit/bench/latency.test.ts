@@ -1,5 +1,5 @@
-// Round-trip times: sockperf's output as captured (3.7 of Debian 12, over the loopback), percentiles,
-// and the loss that is too much.
+// Round-trip times: sockperf's output as captured (3.7 of Debian 12, over the loopback),
+// percentiles, and the loss that is too much.
 
 import { describe, expect, it } from "vitest";
 import {
