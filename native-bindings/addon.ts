@@ -85,6 +85,21 @@ export interface Native {
   netlinkClose(fd: number): number;
 
   checksumBytes(bytes: Uint8Array): number;
+
+  /** For benchmarks: a socket that waits for clients, TCP with `stream` 1, UDP with 0. */
+  echoOpen(stream: number, port: number): number;
+  /** Blocks for `duration_ms`: how many datagrams or connections were served. */
+  echoServe(fd: number, stream: number, duration_ms: number): number;
+  /** Blocks for `duration_ms` at most: how many of `times_ns` were filled; `lost[0]` had no reply. */
+  pingPong(
+    address: string,
+    port: number,
+    duration_ms: number,
+    times_ns: Int32Array,
+    lost: Int32Array,
+  ): number;
+  /** Blocks for `duration_ms`: how many connections were made, one after the other. */
+  shortConnections(address: string, port: number, duration_ms: number): number;
 }
 
 const require = createRequire(import.meta.url);

@@ -15,7 +15,8 @@
         "src/interface.cc",
         "src/socket.cc",
         "src/poll.cc",
-        "src/netlink.cc"
+        "src/netlink.cc",
+        "src/ping-pong.cc"
       ],
       "include_dirs": ["include"],
       "defines": ["NAPI_VERSION=8"],

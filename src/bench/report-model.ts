@@ -13,6 +13,8 @@ export interface Setting {
   readonly mtu_bytes?: number;
   /** Name of an offload mode of the underlay: `default`, `nic`, `off`. */
   readonly offloads?: string;
+  /** What is on in that mode, in the words of ethtool(8) -K: `{ tso: true }`. */
+  readonly offloadsInForce?: Readonly<Record<string, boolean>>;
 }
 
 /** A way from pod to pod (or from host to host). */

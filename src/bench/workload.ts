@@ -2,24 +2,9 @@
 // that the same workload goes between two namespaces of one machine and between two real hosts
 // (where the server half is started by the listener at the other end, see listen.ts).
 
-import type { ExitResult } from "../testbed/process.js";
+import type { Place } from "../testbed/place.js";
 
-/** A process that was started at a place. */
-export interface PlacedProcess {
-  readonly stdout: string;
-  readonly stderr: string;
-  /** Set once it has ended and its output is complete. */
-  readonly result: ExitResult | undefined;
-  /** Waits for the natural end, at most `timeout_ms`; then kills it and throws TestbedError. */
-  wait(timeout_ms: number): Promise<ExitResult>;
-  stop(): Promise<ExitResult>;
-  readonly pid: number;
-}
-
-/** Where a half runs: a namespace of this machine, or this machine itself. */
-export interface Place {
-  spawn(argv: readonly string[]): PlacedProcess;
-}
+export type { Place, PlacedProcess } from "../testbed/place.js";
 
 /** A server half that is ready for its client. */
 export interface WorkloadServer {
@@ -41,6 +26,11 @@ export interface WorkloadResult {
   readonly values: Readonly<Record<string, number>>;
   /** Payload bytes that arrived, for figures per GiB; undefined for workloads that move none. */
   readonly payload_bytes?: number;
+  /**
+   * Payload of one datagram, where loss is a figure of its own: the wire's overhead is then that
+   * of a datagram on the wire, lost or not.
+   */
+  readonly datagram_bytes?: number;
   /** CPU seconds that the traffic generator itself used at each end, where it says so. */
   readonly generatorCpu_s?: { readonly client: number; readonly server: number };
 }

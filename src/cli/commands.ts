@@ -58,6 +58,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async ({ io }) => (await import("./counters.js")).countersCommand(io),
   },
   {
+    name: "bench",
+    summary: "what encapsulation costs, against the kernel's own devices",
+    load: async ({ io, finish }) => (await import("./bench.js")).benchCommand(io, finish),
+  },
+  {
     name: "completion",
     summary: "print a script that completes culvert's words in a shell",
     load: async ({ io, program }) =>

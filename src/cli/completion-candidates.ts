@@ -6,6 +6,7 @@ import type { Command, Option } from "commander";
 import { DEFAULT_SOCKET_PATH } from "../control/paths.js";
 import { grammarOf } from "./command.js";
 import { describeValue, type Grammar } from "./keyword-args.js";
+import { listWordsOf } from "./option-values.js";
 
 export interface Candidate {
   readonly word: string;
@@ -35,8 +36,8 @@ interface Place {
   readonly socketPath: string;
 }
 
-/** Option values that are paths, by their name in the help: `--socket <path>`. */
-const PATH_VALUE = /<(path|file)>/;
+/** Option values that are paths, by their name in the help: `--socket <path>`, `--json [file]`. */
+const PATH_VALUE = /[<[](path|file)[>\]]/;
 
 /**
  * Completes the last of `line`, the words after `culvert` up to the cursor (the last one may be
@@ -50,11 +51,13 @@ export async function complete(
   const earlier = line.slice(0, -1);
   const current = line.at(-1) ?? "";
   const place = findPlace(await sources.program(earlier), earlier);
-  if (place.awaiting !== undefined) return valueCandidates(place.awaiting);
+  if (place.awaiting !== undefined && takesValue(place.awaiting, current)) {
+    return valueCandidates(place.awaiting, current);
+  }
   const inOption = current.startsWith("--") ? current.indexOf("=") : -1;
   if (inOption >= 0) {
     const option = findOption(place.command, current.slice(0, inOption));
-    return option === undefined ? [] : valueCandidates(option);
+    return option === undefined ? [] : valueCandidates(option, current.slice(inOption + 1));
   }
   if (current.startsWith("-")) return optionCandidates(place, true);
   const grammar = grammarOf(place.command);
@@ -74,16 +77,17 @@ function findPlace(program: Command, earlier: readonly string[]): Place {
     if (option.long === "--socket") socketPath = value;
   };
   for (const word of earlier) {
-    if (awaiting !== undefined) {
+    if (awaiting !== undefined && takesValue(awaiting, word)) {
       setValue(awaiting, word);
       awaiting = undefined;
     } else if (word.startsWith("-")) {
       const [name, ...value] = word.split("=");
       const option = findOption(command, name);
+      awaiting = undefined;
       if (option === undefined) continue;
       given.add(option);
       if (value.length > 0) setValue(option, value.join("="));
-      else if (option.required) awaiting = option;
+      else if (option.required || option.optional) awaiting = option;
     } else {
       const visible = visibleCommands(command);
       const child = visible.find((one) => one.name() === word || one.aliases().includes(word));
@@ -108,8 +112,19 @@ function findOption(command: Command, name: string): Option | undefined {
   return command.options.find(({ long, short }) => name === long || name === short);
 }
 
-function valueCandidates(option: Option): Completion {
+/** Whether `word` after `option` is its value: one that may be left out is no option. */
+function takesValue(option: Option, word: string): boolean {
+  return option.required || !word.startsWith("-");
+}
+
+function valueCandidates(option: Option, typed: string): Completion {
   if (PATH_VALUE.test(option.flags)) return "files";
+  const listed = listWordsOf(option);
+  if (listed !== undefined) {
+    const before = typed.slice(0, typed.lastIndexOf(",") + 1);
+    const left = listed.filter((word) => !before.split(",").includes(word));
+    return left.map((word) => ({ word: before + word, meaning: "" }));
+  }
   return (option.argChoices ?? []).map((word) => ({ word, meaning: "" }));
 }
 

@@ -8,8 +8,8 @@ import type {
   Traffic,
   TunnelCounters,
 } from "../control/target.js";
+import { type Align, formatTable, namesAndNumbers } from "../text-table.js";
 import { remoteName } from "./status.js";
-import { type Align, formatTable } from "./table.js";
 import { formatBitrate, formatBytes, formatCount } from "./units.js";
 
 export interface CountersView {
@@ -67,8 +67,7 @@ function formatTraffic(
     row("total", tunnel, before),
     ...tunnel.peers.map((peer) => row(remoteName(peer), peer, samePeer(before, peer))),
   ];
-  const align = rows[0].map((_, column): Align => (column === 0 ? "left" : "right"));
-  return formatTable(rows, align, 2);
+  return formatTable(rows, namesAndNumbers(rows[0].length), { indent: 2 });
 }
 
 interface TrafficPair {
@@ -121,7 +120,7 @@ function formatCounts(
     ];
   });
   const align: Align[] = ["left", "right", ...(watching ? (["right"] as const) : []), "left"];
-  return `  ${title}\n${formatTable(rows, align, 4)}`;
+  return `  ${title}\n${formatTable(rows, align, { indent: 4 })}`;
 }
 
 function perSecond(value: number | undefined): string {

@@ -70,7 +70,7 @@ const CHECKS: Readonly<Record<ValueKind, Check>> = {
   port: { expected: "a UDP port, 1 to 65535", parse: (text) => integer(text, 1, 65535) },
 };
 
-function integer(text: string, min: number, max: number): number | undefined {
+export function integer(text: string, min: number, max: number): number | undefined {
   if (!/^[0-9]{1,8}$/.test(text)) return undefined;
   const value = Number(text);
   return value >= min && value <= max ? value : undefined;

@@ -2,9 +2,9 @@
 
 import { Command } from "commander";
 import type { RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
+import { formatTable } from "../text-table.js";
 import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
-import { formatTable } from "./table.js";
 import { formatBytes, formatCount, formatDuration } from "./units.js";
 
 const EXAMPLES = `
@@ -43,7 +43,7 @@ function formatOffloads(report: StatusReport): string {
   const on = all.filter(([, state]) => state.enabled).map(([name]) => name);
   const off = all.filter(([, state]) => !state.enabled);
   const rows = off.map(([name, state]) => [`${name} off`, state.reason ?? "no reason given"]);
-  return `offloads: ${on.length === 0 ? "none" : on.join(" ")}\n${formatTable(rows, ["left", "left"], 2)}`;
+  return `offloads: ${on.length === 0 ? "none" : on.join(" ")}\n${formatTable(rows, ["left", "left"], { indent: 2 })}`;
 }
 
 function formatTunnel(tunnel: TunnelStatus): string {
@@ -77,7 +77,7 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   return formatTable(
     [titles, ...rows],
     ["left", "left", "right", "right", "right", "right", "left"],
-    2,
+    { indent: 2 },
   );
 }
 

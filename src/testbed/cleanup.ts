@@ -26,21 +26,25 @@ export class Cleanup {
     // The default action of the signal ends the process, so that the caller sees the true cause.
     process.kill(process.pid, signal);
   };
+  readonly #parent: Cleanup | undefined;
+  /** This stack as a step of its parent's. */
+  readonly #asStep: Step = { label: "a part of it", undo: () => this.run() };
   #attached = false;
+
+  /** With a `parent`, a part of its stack that may also be run earlier, on its own. */
+  constructor(parent?: Cleanup) {
+    this.#parent = parent;
+  }
 
   /**
    * Registers an undo step; returns a function that runs it now (and never again).
    * `label` names the thing in error messages.
    */
   defer(label: string, undo: () => void): () => void {
-    this.#attach();
     const step = { label, undo };
-    this.#steps.push(step);
+    this.#push(step);
     return () => {
-      const index = this.#steps.indexOf(step);
-      if (index < 0) return;
-      this.#steps.splice(index, 1);
-      undo();
+      if (this.#drop(step)) undo();
     };
   }
 
@@ -58,6 +62,20 @@ export class Cleanup {
     }
   }
 
+  #push(step: Step): void {
+    this.#attach();
+    this.#steps.push(step);
+  }
+
+  /** False when the step is not there any more. */
+  #drop(step: Step): boolean {
+    const index = this.#steps.indexOf(step);
+    if (index < 0) return false;
+    this.#steps.splice(index, 1);
+    if (this.#steps.length === 0) this.#detach();
+    return true;
+  }
+
   #runAll(): string[] {
     const failures: string[] = [];
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
@@ -73,12 +91,20 @@ export class Cleanup {
   #attach(): void {
     if (this.#attached) return;
     this.#attached = true;
+    if (this.#parent !== undefined) {
+      this.#parent.#push(this.#asStep);
+      return;
+    }
     process.on("exit", this.#onExit);
     for (const signal of fatalSignals) process.on(signal, this.#onSignal);
   }
 
   #detach(): void {
     this.#attached = false;
+    if (this.#parent !== undefined) {
+      this.#parent.#drop(this.#asStep);
+      return;
+    }
     process.off("exit", this.#onExit);
     for (const signal of fatalSignals) process.off(signal, this.#onSignal);
   }

@@ -2,7 +2,7 @@
 // kernel's tunnel devices work in softirq context, charged to whoever was running, so variants are
 // compared by the whole machine.
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** USER_HZ: 100 on every Linux architecture that Node.js supports. */
 const ticks_per_s = 100;
@@ -37,15 +37,48 @@ export function processCpu_s(pid: number): number {
   }
 }
 
+/**
+ * CPU seconds of the threads that a process has now, to the nanosecond where the kernel counts them
+ * (/proc/PID/task/TID/schedstat, sched-stats.rst), else by processCpu_s; 0 when it is gone.
+ */
+export function preciseProcessCpu_s(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .map((tid) => readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "latin1"))
+      .reduce((total_s, line) => total_s + Number(line.split(" ")[0]) / 1e9, 0);
+  } catch {
+    return processCpu_s(pid);
+  }
+}
+
 export function machineCpu_s(): number {
   return parseMachineCpu(readFileSync("/proc/stat", "latin1"));
 }
 
 /** Resident memory of a process (VmRSS); 0 when it is gone. */
 export function residentMemory_bytes(pid: number): number {
+  return statusMemory_bytes(pid, "VmRSS");
+}
+
+/** The most memory that a process had resident since resetPeakMemory, or since its start. */
+export function peakMemory_bytes(pid: number): number {
+  return statusMemory_bytes(pid, "VmHWM");
+}
+
+/**
+ * Lets the peak of a process begin at what it has now (proc(5), clear_refs 5). Where the kernel
+ * cannot, the peak stays that since the start.
+ */
+export function resetPeakMemory(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, "5");
+  } catch {}
+}
+
+function statusMemory_bytes(pid: number, line: "VmRSS" | "VmHWM"): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "latin1");
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+    return Number(new RegExp(`^${line}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) * 1024;
   } catch {
     return 0;
   }

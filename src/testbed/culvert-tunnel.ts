@@ -4,7 +4,7 @@
 import type { Cleanup } from "./cleanup.js";
 import { Daemon } from "./daemon.js";
 import { TestbedError } from "./error.js";
-import { bothWays, type Tunnel, vni, vxlanPort } from "./tunnel.js";
+import { bothWays, type Ends, podEnds, type Tunnel, vni, vxlanPort } from "./tunnel.js";
 import { forgetPathMtus, type HostAddresses, type TwoHosts } from "./two-hosts.js";
 
 /** Config of a culvert VXLAN tunnel between the two hosts, for `side`. */
@@ -36,6 +36,7 @@ export function culvertIpipConfig(side: HostAddresses, peer: HostAddresses): str
 
 /** A culvert daemon on each host, with the config that `config` gives for its side. */
 export class CulvertTunnel implements Tunnel {
+  readonly ends: Ends;
   readonly #hosts: TwoHosts;
   readonly #cleanup: Cleanup;
   readonly #config: (side: HostAddresses, peer: HostAddresses) => string;
@@ -46,6 +47,7 @@ export class CulvertTunnel implements Tunnel {
     cleanup: Cleanup,
     config: (side: HostAddresses, peer: HostAddresses) => string,
   ) {
+    this.ends = podEnds(hosts);
     this.#hosts = hosts;
     this.#cleanup = cleanup;
     this.#config = config;

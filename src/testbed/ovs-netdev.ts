@@ -7,14 +7,14 @@
 // becomes a port of `br-phy`, which takes over its address (docs.openvswitch.org, "Userspace
 // tunneling").
 
-import { accessSync, constants } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Cleanup } from "./cleanup.js";
 import { temporaryFolder } from "./daemon.js";
 import { TestbedError } from "./error.js";
 import type { Namespace } from "./namespace.js";
-import { type Child, runSync, waitUntil } from "./process.js";
-import { bothWays, type Tunnel, vni, vxlanPort } from "./tunnel.js";
+import { type Child, hasCommand, runSync, waitUntil } from "./process.js";
+import { bothWays, type Ends, podEnds, type Tunnel, vni, vxlanPort } from "./tunnel.js";
 import {
   forgetPathMtus,
   type HostSide,
@@ -25,7 +25,7 @@ import {
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 const startTimeout_ms = 10_000;
-const tunnelMtu_bytes = 1450;
+const vxlanOverhead_bytes = 50;
 const bridges = ["br0", "br-phy"] as const;
 
 interface Switch {
@@ -51,7 +51,9 @@ async function startSwitch(
     ...["ovsdb-server", join(folder, "conf.db"), `--remote=punix:${socket}`],
     ...[`--unixctl=${join(folder, "db.ctl")}`, "-vconsole:warn"],
   );
-  if (!(await waitUntil(() => exists(socket) || database.result !== undefined, startTimeout_ms))) {
+  if (
+    !(await waitUntil(() => existsSync(socket) || database.result !== undefined, startTimeout_ms))
+  ) {
     throw new TestbedError(`ovsdb-server did not start: ${database.stderr}`);
   }
   vsctl(host, folder, "--no-wait", "init");
@@ -62,20 +64,11 @@ async function startSwitch(
   return { database, daemon };
 }
 
-function exists(path: string): boolean {
-  try {
-    accessSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function vsctl(host: Namespace, folder: string, ...words: string[]): void {
   host.run("ovs-vsctl", `--db=unix:${join(folder, "db.sock")}`, "--timeout=10", ...words);
 }
 
-function connectSide(side: HostSide, peer: HostSide, folder: string): void {
+function connectSide(side: HostSide, peer: HostSide, mtu_bytes: number, folder: string): void {
   const { host } = side;
   const bridge = (name: string): string[] =>
     `add-br ${name} -- set bridge ${name} datapath_type=netdev`.split(" ");
@@ -89,7 +82,7 @@ function connectSide(side: HostSide, peer: HostSide, folder: string): void {
     ...["type=vxlan", `options:remote_ip=${peer.underlayIp}`, `options:key=${vni}`],
     `options:dst_port=${vxlanPort}`,
   );
-  vsctl(host, folder, "set", "interface", "br0", `mtu_request=${tunnelMtu_bytes}`);
+  vsctl(host, folder, "set", "interface", "br0", `mtu_request=${mtu_bytes}`);
   host.ip("addr", "add", `${side.overlayIp}/24`, "dev", "br0");
   host.ip("link", "set", "br0", "up");
   host.ip("route", "add", peer.podNetwork, "via", peer.overlayIp, "dev", "br0", "onlink");
@@ -97,6 +90,7 @@ function connectSide(side: HostSide, peer: HostSide, folder: string): void {
 
 /** Open vSwitch on both hosts. */
 export class OvsNetdevTunnel implements Tunnel {
+  readonly ends: Ends;
   readonly #hosts: TwoHosts;
   readonly #cleanup: Cleanup;
   #children: Child[] = [];
@@ -105,17 +99,16 @@ export class OvsNetdevTunnel implements Tunnel {
   ready_ms: number | undefined;
 
   constructor(hosts: TwoHosts, cleanup: Cleanup) {
+    this.ends = podEnds(hosts);
     this.#hosts = hosts;
     this.#cleanup = cleanup;
   }
 
   unsupported(): string | undefined {
-    const folders = (process.env.PATH ?? "").split(":").concat("/usr/sbin", "/sbin");
-    const missing = ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"].filter(
-      (program) => !folders.some((folder) => isExecutable(join(folder, program))),
-    );
+    const programs = ["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl"];
+    const missing = programs.filter((program) => !hasCommand(program));
     if (missing.length > 0) return `${missing.join(", ")} not installed (openvswitch-switch)`;
-    return exists(schema) ? undefined : `${schema} is missing`;
+    return existsSync(schema) ? undefined : `${schema} is missing`;
   }
 
   get pids(): readonly number[] {
@@ -130,7 +123,7 @@ export class OvsNetdevTunnel implements Tunnel {
       const { daemon } = await startSwitch(side, folder, (child) => this.#children.push(child));
       this.#pids.push(daemon.pid);
       this.#moved.push(side);
-      connectSide(side, peer, folder);
+      connectSide(side, peer, this.#hosts.underlayMtu_bytes - vxlanOverhead_bytes, folder);
     }
     this.ready_ms = (performance.now() - started_ms) / 2;
   }
@@ -149,14 +142,5 @@ export class OvsNetdevTunnel implements Tunnel {
     this.#pids = [];
     this.#moved = [];
     this.ready_ms = undefined;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

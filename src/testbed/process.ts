@@ -51,6 +51,12 @@ export function runSync(argv: readonly string[], input = ""): string {
   return result.stdout;
 }
 
+/** Whether PATH has the program `name`; it is started with `--version`. */
+export function hasCommand(name: string): boolean {
+  const options = { stdio: "ignore", timeout: commandTimeout_ms } as const;
+  return spawnSync(name, ["--version"], options).error === undefined;
+}
+
 /** Blocks the thread; for cleanup steps, which cannot await. */
 function sleepSync(duration_ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, duration_ms);

@@ -21,7 +21,12 @@ export const projectRoot = findRoot();
 
 /** The built `culvert` program. Throws TestbedError when it was not built. */
 export function culvertEntry(): string {
-  const entry = join(projectRoot, "dist", "main.js");
+  return builtProgram("main.js");
+}
+
+/** A built program by its path in dist/. Throws TestbedError when it was not built. */
+export function builtProgram(path: string): string {
+  const entry = join(projectRoot, "dist", path);
   if (!existsSync(entry)) throw new TestbedError(`${entry} is missing`, "build it: npm run build");
   return entry;
 }

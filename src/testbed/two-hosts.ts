@@ -34,7 +34,7 @@ export const offloadModes = {
 export type OffloadMode = keyof typeof offloadModes;
 
 export interface TwoHostsOptions {
-  /** MTU of the veth between the hosts; 1500 unless given. */
+  /** MTU of the veth between the hosts, and of the pods; 1500 unless given. */
   underlayMtu_bytes?: number;
   /** Offloads of the veth between the hosts; `default` unless given. */
   offloads?: OffloadMode;
@@ -49,6 +49,8 @@ export interface HostAddresses {
   podNetwork: string;
   /** The overlay device's own address. */
   overlayIp: string;
+  /** The address of a macvlan device on the underlay device. */
+  macvlanIp: string;
 }
 
 export interface HostSide extends HostAddresses {
@@ -61,6 +63,7 @@ export const leftAddresses: HostAddresses = {
   podIp: "192.168.10.10",
   podNetwork: "192.168.10.0/24",
   overlayIp: "192.168.10.1",
+  macvlanIp: "10.57.5.20",
 };
 
 export const rightAddresses: HostAddresses = {
@@ -68,28 +71,31 @@ export const rightAddresses: HostAddresses = {
   podIp: "192.168.11.10",
   podNetwork: "192.168.11.0/24",
   overlayIp: "192.168.11.1",
+  macvlanIp: "10.57.5.21",
 };
 
 export interface TwoHosts {
   left: HostSide;
   right: HostSide;
+  underlayMtu_bytes: number;
 }
 
 /** Builds the topology; it exists until `cleanup` runs. */
 export function createTwoHosts(cleanup: Cleanup, options: TwoHostsOptions = {}): TwoHosts {
+  const underlayMtu_bytes = options.underlayMtu_bytes ?? 1500;
   const left = createSide(cleanup, "1", leftAddresses);
   const right = createSide(cleanup, "2", rightAddresses);
   addVeth(
     { namespace: left.host, device: underlayDevice },
     { namespace: right.host, device: underlayDevice },
-    options.underlayMtu_bytes,
+    underlayMtu_bytes,
   );
   for (const side of [left, right]) {
     side.host.setOffloads(underlayDevice, offloadModes[options.offloads ?? "default"]);
     moveUnderlayAddress(side, underlayDevice);
-    connectPod(side);
+    connectPod(side, underlayMtu_bytes);
   }
-  return { left, right };
+  return { left, right, underlayMtu_bytes };
 }
 
 /**
@@ -115,8 +121,8 @@ function createSide(cleanup: Cleanup, number: string, addresses: HostAddresses):
   return { host, pod, ...addresses };
 }
 
-function connectPod({ host, pod, podIp }: HostSide): void {
-  addVeth({ namespace: host, device: podDevice }, { namespace: pod, device: "eth0" });
+function connectPod({ host, pod, podIp }: HostSide, mtu_bytes: number): void {
+  addVeth({ namespace: host, device: podDevice }, { namespace: pod, device: "eth0" }, mtu_bytes);
   host.sysctl(`net.ipv4.conf.${podDevice}.proxy_arp`, 1);
   // The kernel delays proxied ARP answers by up to 0.8 s unless told otherwise (arp(7),
   // proxy_delay).

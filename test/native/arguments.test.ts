@@ -66,6 +66,10 @@ const good: Record<string, unknown[]> = {
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
   checksumBytes: [bytes],
+  echoOpen: [0, 0],
+  echoServe: [-1, 0, 0],
+  pingPong: ["127.0.0.1", 9, 0, new Int32Array(1), new Int32Array(1)],
+  shortConnections: ["127.0.0.1", 9, 0],
 };
 const withoutArguments = ["pollCreate", "wakeCreate"];
 

@@ -32,22 +32,43 @@ describe("two hosts", () => {
     expect((await ping({ from: left.pod, to: right.podIp, count: 2 })).received).toBe(0);
   });
 
-  it.each(["plain", "kernel-vxlan"] as const)(
+  it.each(["veth", "routes", "macvlan", "kernel-vxlan"] as const)(
     "are joined by %s, and apart afterwards",
     async (name) => {
-      const { left, right } = hosts;
-      await withTunnel(createTunnel(name, hosts, cleanup), async () => {
-        expect(await pingUntilAnswered(left.pod, right.podIp)).toBe(true);
-        expect((await ping({ from: right.pod, to: left.podIp, count: 5 })).loss).toBe(0);
-        const path = { client: left.pod, server: right.pod, address: right.podIp, seconds: 1 };
+      const tunnel = createTunnel(name, hosts, cleanup);
+      const { client, server, address } = tunnel.ends;
+      expect(tunnel.unsupported()).toBeUndefined();
+      await withTunnel(tunnel, async () => {
+        expect(await pingUntilAnswered(client, address)).toBe(true);
+        expect((await ping({ from: client, to: address, count: 5 })).loss).toBe(0);
+        const path = { client, server, address, seconds: 1 };
         expect((await iperfTcp(path)).bytes).toBeGreaterThan(1e6);
         const datagrams = await iperfUdp({ ...path, payload_bytes: 100, bitrate: "800k" });
         expect(datagrams.delivered_per_s).toBeGreaterThan(900);
         expect(datagrams.loss).toBeLessThan(0.05);
       });
-      expect((await ping({ from: left.pod, to: right.podIp, count: 2 })).received).toBe(0);
+      // The veth is the underlay itself: it stays.
+      const answers = (await ping({ from: client, to: address, count: 2 })).received;
+      expect(answers).toBe(name === "veth" ? 2 : 0);
     },
   );
+
+  it("carry full packets of the MTU that each way leaves", async () => {
+    const fits_bytes = { veth: 1600, routes: 1600, macvlan: 1600, "kernel-vxlan": 1550 };
+    for (const [name, mtu_bytes] of Object.entries(fits_bytes)) {
+      const tunnel = createTunnel(name as keyof typeof fits_bytes, hosts, cleanup);
+      const { client: from, address: to } = tunnel.ends;
+      await withTunnel(tunnel, async () => {
+        expect(await pingUntilAnswered(from, to)).toBe(true);
+        const whole = { from, to, count: 2, extra: ["-M", "do"] };
+        // 28: IPv4 and ICMP header.
+        const full = await ping({ ...whole, size_bytes: mtu_bytes - 28 });
+        expect([name, full.received]).toEqual([name, 2]);
+        const over = await ping({ ...whole, size_bytes: mtu_bytes - 27 });
+        expect([name, over.received]).toEqual([name, 0]);
+      });
+    }
+  });
 });
 
 describe("a namespace", () => {

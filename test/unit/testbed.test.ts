@@ -1,12 +1,10 @@
-// The parts of testbed and bench that need no root: reading ping, iperf3 and /proc, tables,
-// statistics, the undo stack, child processes and their end. The outputs below are of real runs
-// (iputils 20221126, iperf 3.12).
+// The parts of the testbed that need no root: reading ping, iperf3 and /proc, the undo stack, child
+// processes and their end. The outputs below are of real runs (iputils 20221126, iperf 3.12).
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ratiosByRound, summarize } from "../../src/bench/statistics.js";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import {
   machineCpu_s,
@@ -20,8 +18,7 @@ import { describeError, TestbedError } from "../../src/testbed/error.js";
 import { parseTcp, parseUdp } from "../../src/testbed/iperf.js";
 import { parsePing } from "../../src/testbed/ping.js";
 import { Child, isRunning, runSync, waitUntil } from "../../src/testbed/process.js";
-import { formatTable } from "../../src/testbed/table.js";
-import { type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
+import { type Ends, type Tunnel, withTunnel } from "../../src/testbed/tunnel.js";
 
 describe("ping", () => {
   const replies = `PING 192.168.11.10 (192.168.11.10) 56(84) bytes of data.
@@ -81,7 +78,8 @@ describe("iperf3", () => {
     const sum_sent = { seconds: 1, bytes: 2_000_000_000, bits_per_second: 16e9, retransmits: 7 };
     const sum_received = { seconds: 1, bytes: 1_990_000_000, bits_per_second: 15.92e9 };
     const result = parseTcp(JSON.stringify({ end: { sum_sent, sum_received } }));
-    expect(result).toEqual({ bits_per_s: 15.92e9, bytes: 1_990_000_000, retransmits: 7 });
+    const cpu_s = { client: 0, server: 0 };
+    expect(result).toEqual({ bits_per_s: 15.92e9, bytes: 1_990_000_000, retransmits: 7, cpu_s });
   });
 
   it("passes on iperf3's own error, and text that is no JSON", () => {
@@ -112,32 +110,6 @@ describe("CPU and memory", () => {
   });
 });
 
-describe("statistics", () => {
-  it("gives median, minimum and maximum of odd and even counts", () => {
-    expect(summarize([5, 1, 9])).toEqual({ median: 5, min: 1, max: 9 });
-    expect(summarize([4, 1, 2, 9])).toEqual({ median: 3, min: 1, max: 9 });
-    expect(summarize([])).toBeUndefined();
-  });
-
-  it("takes ratios within a round and leaves out rounds that miss a side", () => {
-    expect(ratiosByRound([4, undefined, 9, 8], [8, 2, undefined, 4])).toEqual([0.5, 2]);
-    expect(ratiosByRound([4, 5], [0, 10])).toEqual([0.5]);
-  });
-});
-
-describe("table", () => {
-  it("aligns the first column to the left and the others to the right", () => {
-    const text = formatTable(
-      ["name", "Gb/s"],
-      [
-        ["plain", "17.77"],
-        ["vxlan", "8.1"],
-      ],
-    );
-    expect(text).toBe("name    Gb/s\n-----  -----\nplain  17.77\nvxlan    8.1");
-  });
-});
-
 describe("Cleanup", () => {
   it("undoes in reverse order, each step once, and goes on after a failing step", () => {
     const cleanup = new Cleanup();
@@ -156,6 +128,27 @@ describe("Cleanup", () => {
     expect(undone).toHaveLength(3);
   });
 
+  it("runs a nested stack at its place, unless that was run on its own", () => {
+    const whole = new Cleanup();
+    const undone: string[] = [];
+    const part = new Cleanup(whole);
+    whole.defer("first", () => undone.push("first"));
+    part.defer("inner", () => undone.push("inner"));
+    whole.defer("last", () => undone.push("last"));
+    expect(whole.size).toBe(3);
+    part.run();
+    expect(undone).toEqual(["inner"]);
+    expect(whole.size).toBe(2);
+    part.defer("again", () => undone.push("again"));
+    whole.run();
+    expect(undone).toEqual(["inner", "again", "last", "first"]);
+    expect(part.size).toBe(0);
+    part.defer("broken", () => {
+      throw new Error("cannot be removed");
+    });
+    expect(() => whole.run()).toThrow("a part of it: could not remove everything: broken: cannot");
+  });
+
   it("listens to signals only while there is something to undo", () => {
     const listeners = process.listenerCount("SIGTERM");
     const cleanup = new Cleanup();
@@ -163,6 +156,11 @@ describe("Cleanup", () => {
     expect(process.listenerCount("SIGTERM")).toBe(listeners + 1);
     cleanup.run();
     expect(process.listenerCount("SIGTERM")).toBe(listeners);
+    const removeNow = new Cleanup(cleanup).defer("thing", () => undefined);
+    expect(process.listenerCount("SIGTERM")).toBe(listeners + 1);
+    removeNow();
+    expect(process.listenerCount("SIGTERM")).toBe(listeners);
+    expect(cleanup.size).toBe(0);
   });
 
   it("removes temporary folders", () => {
@@ -242,6 +240,7 @@ describe("withTunnel", () => {
       unsupported: () => undefined,
       up: () => event("up"),
       down: () => event("down"),
+      ends: {} as Ends,
       pids: [],
       ready_ms: undefined,
     };

@@ -71,10 +71,24 @@ describe("candidates", () => {
     ["check --config=/etc/", ":files"],
     ["status --socket ", ":files"],
     ["--socket ", ":files"],
+    ["bench --offloads ", "default nic off"],
+    ["bench --offloads nic,", "nic,default nic,off"],
+    ["bench --offloads nic,default,o", "nic,default,off"],
+    ["bench --offloads=nic,", "nic,default nic,off"],
+    ["bench --json ", ":files"],
+    ["bench --markdown=", ":files"],
+    ["bench -j --offloads ", "default nic off"],
+    ["bench -j out.json --offloads ", "default nic off"],
+    ["bench --rounds ", ""],
     ["-", "-V --version --socket -j --json -h --help"],
     ["nonsense ", "--version --socket --json --help"],
   ])("%j: %s", async (line, words) => {
     expect(await candidates(line)).toEqual(words.split(" ").filter((word) => word !== ""));
+  });
+
+  it("are options where a value may be left out", async () => {
+    expect(await candidates("bench --json -")).toContain("--markdown");
+    expect(await candidates("bench --json -")).not.toContain("--json");
   });
 
   it.each([
@@ -132,6 +146,7 @@ const shellCases: [line: string, words: string][] = [
   ["culvert neigh flush --socket=SOCKET dev i", "ipip0"],
   ["culvert fdb show --socket /nonexistent dev ", ""],
   ["culvert counters --w", "--watch"],
+  ["culvert bench --offloads nic,o", "nic,off"],
 ];
 
 describe.runIf(bash)("bash", () => {

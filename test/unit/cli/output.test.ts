@@ -3,7 +3,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { formatTable } from "../../../src/cli/table.js";
 import { formatBitrate, formatBytes, formatCount, formatDuration } from "../../../src/cli/units.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
@@ -360,18 +359,4 @@ describe("units and tables", () => {
     [7500, "2h05m"],
     [273_600, "3d04h"],
   ])("duration %d s", (duration_s, text) => expect(formatDuration(duration_s)).toBe(text));
-
-  it("aligns columns and leaves no blanks at line ends", () => {
-    expect(
-      formatTable(
-        [
-          ["a", "1", "x"],
-          ["bbb", "22", ""],
-        ],
-        ["left", "right", "left"],
-        1,
-      ),
-    ).toBe(" a     1  x\n bbb  22\n");
-    expect(formatTable([], ["left"])).toBe("");
-  });
 });

@@ -88,6 +88,7 @@ describe("start", () => {
     "cli/route",
     "cli/counters",
     "cli/check",
+    "cli/bench",
     "cli/run",
   ])("%s loads no package but commander", (name) => {
     const file = join(SOURCE, `${name}.ts`);
