@@ -50,8 +50,9 @@ import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underl
 
 const PORT = 4789;
 export const VNI = 100;
-export const LOCAL = 0x0a390414;
-export const REMOTE = 0x0a390415;
+/** 192.168.57.20 and .21: above 2^31, which do not fit V8's small integers when unsigned. */
+export const LOCAL = 0xc0a83914;
+export const REMOTE = 0xc0a83915;
 
 /** What is read: row n of each batch holds frame n; superpackets are of TCP over IPv4. */
 export class StandingDevice implements Device {

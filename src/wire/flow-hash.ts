@@ -15,11 +15,11 @@ import {
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ip-protocol.js";
 import {
   checkIpv4,
-  IPV4_DESTINATION,
-  IPV4_SOURCE,
+  ipv4DestinationBits,
   ipv4HeaderLength,
   ipv4IsFragment,
   ipv4Protocol,
+  ipv4SourceBits,
   ipv4TotalLength,
 } from "./ipv4.js";
 import {
@@ -34,7 +34,7 @@ import {
   walkOffset,
   walkProtocol,
 } from "./ipv6.js";
-import { macHi } from "./mac.js";
+import { macHi, macLoBits } from "./mac.js";
 import { contentTypeOffset } from "./vlan.js";
 
 /** Any odd number will do; the golden ratio's fraction has well-spread bits. */
@@ -59,8 +59,8 @@ export function frameFlowHash(bytes: Uint8Array, at: number, end: number): numbe
   const destination = at + ETHERNET_DESTINATION;
   const source = at + ETHERNET_SOURCE;
   let hash = mix(SEED, (macHi(bytes, destination) << 16) | macHi(bytes, source));
-  hash = mix(hash, readI32(bytes, destination + 2));
-  hash = mix(hash, readI32(bytes, source + 2));
+  hash = mix(hash, macLoBits(bytes, destination));
+  hash = mix(hash, macLoBits(bytes, source));
   return finalize(mix(hash, type));
 }
 
@@ -77,8 +77,8 @@ export function packetFlowHash(bytes: Uint8Array, at: number, end: number): numb
 /** The packet at `at` has been checked. */
 function hashIpv4(bytes: Uint8Array, at: number): number {
   const protocol = ipv4Protocol(bytes, at);
-  let hash = mix(SEED, readI32(bytes, at + IPV4_SOURCE));
-  hash = mix(hash, readI32(bytes, at + IPV4_DESTINATION));
+  let hash = mix(SEED, ipv4SourceBits(bytes, at));
+  hash = mix(hash, ipv4DestinationBits(bytes, at));
   hash = mix(hash, protocol);
   const l4At = at + ipv4HeaderLength(bytes, at);
   const packetEnd = at + ipv4TotalLength(bytes, at);
