@@ -1,7 +1,7 @@
-// `npm run bench:micro -- [NAME...] [--json FILE]`: runs the files of bench/micro, each in a process
-// of its own, so that what V8 learned of one file's types does not slow down the next. A program:
-// it runs when loaded. Numbers depend on the machine and its load: this prints them and judges only
-// what has a limit.
+// `npm run bench:micro -- [NAME...] [--json FILE]`: runs the files of bench/micro, each in a
+// process of its own, so that what V8 learned of one file's types does not slow down the next. A
+// program: it runs when loaded. Numbers depend on the machine and its load: this prints them and
+// judges only what has a limit.
 
 import { fork } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";

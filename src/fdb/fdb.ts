@@ -2,9 +2,10 @@
 // packets or config; the all-zero entry (head-end replication) is flood-list.ts.
 //
 // Theory of operation. A packed SharedTable with key (hi16, lo32) and value (remote index and kind
-// in 16 bits, updated): 16 bytes per slot. Every frame looks up its destination and learns its source; a source that sits where it
-// sat costs a lookup and, once per second, one plain store. New and moved MACs take the table's
-// lock, and if another thread holds it they are left to the next frame: the data path never sleeps.
+// in 16 bits, updated): 16 bytes per slot. Every frame looks up its destination and learns its
+// source; a source that sits where it sat costs a lookup and, once per second, one plain store. New
+// and moved MACs take the table's lock, and if another thread holds it they are left to the next
+// frame: the data path never sleeps.
 // Kernel semantics (drivers/net/vxlan/vxlan_core.c, vxlan_snoop): static entries are not moved and
 // not aged, `max_entries` counts every entry. Ageing goes by `updated` (when the source was last
 // heard), as kernels since 6.15 do; traffic towards a MAC does not keep it.
@@ -131,7 +132,10 @@ export class Fdb {
     return this.#table.maxEntries;
   }
 
-  /** Hot. @returns the remote index of a MAC, or -1 (l2miss) */
+  /**
+   * Hot. Signed bits will do for `lo`, here and in `learn`, and are never an object on their way.
+   * @returns the remote index of a MAC, or -1 (l2miss)
+   */
   lookup(hi: number, lo: number): number {
     return this.#find(hi, lo) < 0 ? -1 : this.#remote();
   }

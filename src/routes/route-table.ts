@@ -3,11 +3,11 @@
 // forwarding.
 //
 // Theory of operation. A packed SharedTable with key (prefix length, prefix) and value (remote
-// index, gateway), 16 bytes per slot, and a bitmap of the prefix lengths that occur. A lookup probes the table once per length
-// present, longest first: real tables have a handful of lengths, and memory is one slot per route,
-// unlike a trie's nodes. A length's bit is set before its first route is added and cleared after
-// its last one is gone, so a lookup never misses a route that is there. IPv6 would be a second
-// table of this kind with a five-word key; nothing here builds it.
+// index, gateway), 16 bytes per slot, and a bitmap of the prefix lengths that occur. A lookup
+// probes the table once per length present, longest first: real tables have a handful of lengths,
+// and memory is one slot per route, unlike a trie's nodes. A length's bit is set before its first
+// route is added and cleared after its last one is gone, so a lookup never misses a route that is
+// there. IPv6 would be a second table of this kind with a five-word key; nothing here builds it.
 import assert from "node:assert/strict";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";

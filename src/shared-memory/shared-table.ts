@@ -4,15 +4,11 @@
 //
 // Theory of operation.
 // - Storage: power-of-two slots, at least twice the entries, linear probing from a seeded hash
-//   (peers choose the keys). A slot is [head, key words, value words], its width a power of two. An
-//   entry never moves during its life.
-// - A large table is a cache miss per lookup, and what a miss costs goes by the bytes of a slot. So
-//   a table may be `packed`: its first key word and its first value word have 16 bits each and
-//   share one word of the slot, which makes 16 bytes of (16 + 32 bits) -> (16 + 32 bits).
-// - head = version << 3 | state << 1 | writing. A reader that finds its key loads the head, copies
-//   the value, and believes the copy only if the head is still the same. Readers give up on a slot
-//   after READ_ATTEMPTS and call it a miss: so a writer that died (or sleeps) inside a slot costs
-//   misses of this one entry, never a hang.
+//   (peers choose the keys). How a slot's words lie is slot-layout.ts. An entry never moves during
+//   its life.
+// - A reader that finds its key loads the head, copies the value, and believes the copy only if the
+//   head is still the same. Readers give up on a slot after READ_ATTEMPTS and call it a miss: so a
+//   writer that died (or sleeps) inside a slot costs misses of this one entry, never a hang.
 // - Order between threads: writers store every word with Atomics.store. A reader's loads must
 //   happen in this order: head, key and value, head again. x86 keeps loads in order by itself, and
 //   V8 keeps those of typed arrays in program order, so there one Atomics.load at the end is all: a
@@ -30,14 +26,20 @@
 //   counts made anew.
 import assert from "node:assert/strict";
 import { MAX_TABLE_ENTRIES } from "./limits.js";
+import {
+  EMPTY,
+  hashKey,
+  PACKED_KEY_MASK,
+  PACKED_VALUE_SHIFT,
+  type SlotLayout,
+  STATE_MASK,
+  strideBits,
+  TOMBSTONE,
+  USED,
+  VERSION_STEP,
+  WRITING,
+} from "./slot-layout.js";
 import { LOCK_WORDS, WriterLock } from "./writer-lock.js";
-
-const WRITING = 1;
-const STATE_MASK = 0b110;
-const EMPTY = 0b000;
-const USED = 0b010;
-const TOMBSTONE = 0b100;
-const VERSION_STEP = 0b1000;
 
 const COUNT = LOCK_WORDS;
 const HEADER_WORDS = LOCK_WORDS + 1;
@@ -50,21 +52,14 @@ const SLOT_ATTEMPTS = 8;
  * assumed needed.
  */
 const LOOK_AHEAD = 64;
-/** The halves of the first word of a packed slot. */
-const PACKED_KEY_MASK = 0xffff;
-const PACKED_VALUE_SHIFT = 16;
 /** x86: the processor does not reorder loads (Intel SDM volume 3A, AMD64 APM volume 2). */
 const LOADS_IN_ORDER = process.arch === "x64";
-
 /** Slots that a sweep over the table handles per acquisition of the lock: some 10 us. */
 const SWEEP_SLOTS = 1024;
 
-export interface SharedTableState {
+export interface SharedTableState extends SlotLayout {
   readonly header: SharedArrayBuffer;
   readonly slots: SharedArrayBuffer;
-  readonly keyWords: number;
-  readonly valueWords: number;
-  readonly packed: boolean;
   readonly maxEntries: number;
   readonly seed: number;
 }
@@ -100,7 +95,7 @@ export class SharedTable {
   readonly #packedWords: number;
   /** Bits of a slot's first word behind the head that are key. */
   readonly #keyMask: number;
-  /** Words from a slot's start to the first value word that has one to itself. */
+  /** Words from a slot's start to its value; packed, the first word there is the key's last. */
   readonly #valueOffset: number;
   readonly #strideBits: number;
   readonly #mask: number;
@@ -115,7 +110,7 @@ export class SharedTable {
     this.#valueWords = state.valueWords;
     this.#packedWords = state.packed ? 1 : 0;
     this.#keyMask = state.packed ? PACKED_KEY_MASK : -1;
-    this.#valueOffset = 1 + state.keyWords;
+    this.#valueOffset = 1 + state.keyWords - this.#packedWords;
     this.#strideBits = strideBits(state);
     this.#seed = state.seed;
     this.key = new Int32Array(state.keyWords);
@@ -195,8 +190,7 @@ export class SharedTable {
    * @param word of the value; not one that shares its word with the key
    */
   storeWord(slot: number, word: number, bits: number): void {
-    const offset = this.#valueOffset + word - this.#packedWords;
-    this.#slots[(slot << this.#strideBits) + offset] = bits;
+    this.#slots[(slot << this.#strideBits) + this.#valueOffset + word] = bits;
   }
 
   /**
@@ -336,20 +330,18 @@ export class SharedTable {
   #copyValue(at: number, word: number): void {
     const value = this.value;
     const valueWords = this.#valueWords;
-    const packedWords = this.#packedWords;
-    const from = at + this.#valueOffset - packedWords;
+    const from = at + this.#valueOffset;
     value[0] = word >>> PACKED_VALUE_SHIFT;
-    for (let i = packedWords; i < valueWords; i++) value[i] = this.#slots[from + i];
+    for (let i = this.#packedWords; i < valueWords; i++) value[i] = this.#slots[from + i];
   }
 
   #storeValue(at: number): void {
-    const packedWords = this.#packedWords;
-    const from = at + this.#valueOffset - packedWords;
-    if (packedWords === 1) {
+    const from = at + this.#valueOffset;
+    if (this.#packedWords === 1) {
       const word = (this.#slots[at + 1] & this.#keyMask) | (this.value[0] << PACKED_VALUE_SHIFT);
       Atomics.store(this.#slots, at + 1, word);
     }
-    for (let i = packedWords; i < this.#valueWords; i++) {
+    for (let i = this.#packedWords; i < this.#valueWords; i++) {
       Atomics.store(this.#slots, from + i, this.value[i]);
     }
   }
@@ -399,29 +391,7 @@ export class SharedTable {
     Atomics.store(this.#header, COUNT, count);
   }
 
-  /**
-   * Multiply-and-xorshift over the key at word `at` of `words`; every input bit reaches every bit of
-   * the result.
-   */
   #hash(words: Int32Array, at: number): number {
-    const keyWords = this.#keyWords;
-    let hash = mix(this.#seed, words[at] & this.#keyMask);
-    for (let word = 1; word < keyWords; word++) hash = mix(hash, words[at + word]);
-    hash = Math.imul(hash, 0xc2b2ae35);
-    return hash ^ (hash >>> 16);
+    return hashKey(words, at, this.#keyWords, this.#keyMask, this.#seed);
   }
-}
-
-function mix(hash: number, word: number): number {
-  const product = Math.imul(hash ^ word, 0x85ebca6b);
-  return product ^ (product >>> 15);
-}
-
-/** Width of a slot as a power of two, words: head, key and value, less what shares a word. */
-function strideBits({
-  keyWords,
-  valueWords,
-  packed,
-}: Pick<SharedTableState, "keyWords" | "valueWords" | "packed">): number {
-  return 32 - Math.clz32(keyWords + valueWords - (packed ? 1 : 0));
 }
