@@ -1,13 +1,16 @@
 // Forwarding database of one VXLAN tunnel: MAC address -> remote. Knows nothing of addresses,
 // packets or config; the all-zero entry (head-end replication) is flood-list.ts.
 //
-// Theory of operation. A SharedTable with key (hi16, lo32) and value (remote index, flags,
-// updated). Every frame looks up its destination and learns its source; a source that sits where it
-// sat costs a lookup and, once per second, one plain store. New and moved MACs take the table's
-// lock, and if another thread holds it they are left to the next frame: the data path never sleeps.
+// Theory of operation. A packed SharedTable with key (hi16, lo32) and value (remote index and kind
+// in 16 bits, updated): 16 bytes per slot. Every frame looks up its destination and learns its
+// source; a source that sits where it sat costs a lookup and, once per second, one plain store. New
+// and moved MACs take the table's lock, and if another thread holds it they are left to the next
+// frame: the data path never sleeps.
 // Kernel semantics (drivers/net/vxlan/vxlan_core.c, vxlan_snoop): static entries are not moved and
 // not aged, `max_entries` counts every entry. Ageing goes by `updated` (when the source was last
 // heard), as kernels since 6.15 do; traffic towards a MAC does not keep it.
+import assert from "node:assert/strict";
+import { MAX_REMOTES } from "../shared-memory/limits.js";
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
 import {
   TABLE_EXISTS,
@@ -61,7 +64,7 @@ export interface FdbEntry {
   readonly lo: number;
   /** Row of the remote table. */
   readonly remote: number;
-  /** FDB_STATIC | FDB_PERMANENT | FDB_LEARNED. */
+  /** FDB_STATIC, FDB_PERMANENT, FDB_LEARNED or 0. */
   readonly flags: number;
   /** When the entry was made, moved or last heard, seconds of `monotonicSeconds`, unsigned. */
   readonly updated_s: number;
@@ -84,10 +87,15 @@ export type FdbRemovedListener = (entry: FdbEntry) => void;
 const KEY_HI = 0;
 const KEY_LO = 1;
 const KEY_WORDS = 2;
-const VALUE_REMOTE = 0;
-const VALUE_FLAGS = 1;
-const VALUE_UPDATED = 2;
-const VALUE_WORDS = 3;
+/** Remote index in the low bits, kind above: they share a word with the first 16 bits of the MAC. */
+const VALUE_REMOTE_KIND = 0;
+const VALUE_UPDATED = 1;
+const VALUE_WORDS = 2;
+const REMOTE_BITS = 14;
+const REMOTE_MASK = (1 << REMOTE_BITS) - 1;
+assert(MAX_REMOTES <= 1 << REMOTE_BITS);
+/** An entry has at most one of the three flags; the kind is which, in two bits. */
+const FLAGS_OF_KIND: readonly number[] = [0, FDB_STATIC, FDB_PERMANENT, FDB_LEARNED];
 
 export type FdbState = SharedTableState;
 
@@ -101,7 +109,10 @@ export class Fdb {
   /** @param maxEntries limit on entries of every kind, 1..MAX_TABLE_ENTRIES */
   static create(maxEntries: number): Fdb {
     return new Fdb(
-      SharedTable.create({ keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries }),
+      SharedTable.create({
+        ...{ keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries },
+        packed: true,
+      }),
     );
   }
 
@@ -121,9 +132,12 @@ export class Fdb {
     return this.#table.maxEntries;
   }
 
-  /** Hot. @returns the remote index of a MAC, or -1 (l2miss) */
+  /**
+   * Hot. Signed bits will do for `lo`, here and in `learn`, and are never an object on their way.
+   * @returns the remote index of a MAC, or -1 (l2miss)
+   */
   lookup(hi: number, lo: number): number {
-    return this.#find(hi, lo) < 0 ? -1 : this.#table.value[VALUE_REMOTE];
+    return this.#find(hi, lo) < 0 ? -1 : this.#remote();
   }
 
   /** Notes that a frame from this MAC came from `remote`. Hot, never sleeps. */
@@ -134,12 +148,12 @@ export class Fdb {
       // Without this look a flood of invented MACs would make every worker fight for the lock of a
       // full table.
       if (table.count >= table.maxEntries) return FDB_FULL;
-    } else if (table.value[VALUE_REMOTE] === remote) {
+    } else if (this.#remote() === remote) {
       // A slot that has become another entry's in between gets a fresh stamp: it lives one ageing
       // time longer.
-      if (table.value[VALUE_UPDATED] !== (now_s | 0)) table.storeWord(slot, VALUE_UPDATED, now_s);
+      if (this.#updated() !== (now_s | 0)) table.storeWord(slot, VALUE_UPDATED, now_s);
       return FDB_REFRESHED;
-    } else if ((table.value[VALUE_FLAGS] & FDB_FIXED) !== 0) {
+    } else if ((this.#flags() & FDB_FIXED) !== 0) {
       return FDB_STATIC_CONFLICT;
     }
     if (!table.tryLock()) return FDB_BUSY;
@@ -208,8 +222,7 @@ export class Fdb {
     const mask = filter.mask ?? 0;
     const flags = filter.flags ?? 0;
     return this.#removeWhere(
-      (value) =>
-        (value[VALUE_FLAGS] & mask) === flags && (filter.remotes?.has(value[VALUE_REMOTE]) ?? true),
+      () => (this.#flags() & mask) === flags && (filter.remotes?.has(this.#remote()) ?? true),
       onRemoved,
     );
   }
@@ -222,8 +235,7 @@ export class Fdb {
   age(now_s: number, ageing_s: number, onRemoved?: FdbRemovedListener): number {
     if (ageing_s === 0) return 0;
     return this.#removeWhere(
-      (value) =>
-        (value[VALUE_FLAGS] & FDB_FIXED) === 0 && ((now_s - value[VALUE_UPDATED]) | 0) >= ageing_s,
+      () => (this.#flags() & FDB_FIXED) === 0 && ((now_s - this.#updated()) | 0) >= ageing_s,
       onRemoved,
     );
   }
@@ -258,39 +270,49 @@ export class Fdb {
       this.#setValue(remote, FDB_LEARNED, now_s);
       return table.insert() ? FDB_ADDED : FDB_FULL;
     }
-    if (table.value[VALUE_REMOTE] === remote) return FDB_REFRESHED;
-    if ((table.value[VALUE_FLAGS] & FDB_FIXED) !== 0) return FDB_STATIC_CONFLICT;
+    if (this.#remote() === remote) return FDB_REFRESHED;
+    if ((this.#flags() & FDB_FIXED) !== 0) return FDB_STATIC_CONFLICT;
     this.#setValue(remote, FDB_LEARNED, now_s);
     table.update(slot);
     return FDB_MOVED;
   }
 
   #setValue(remote: number, flags: number, now_s: number): void {
-    const value = this.#table.value;
-    value[VALUE_REMOTE] = remote;
-    value[VALUE_FLAGS] = flags;
-    value[VALUE_UPDATED] = now_s;
+    const kind = FLAGS_OF_KIND.indexOf(flags);
+    assert(remote >= 0 && remote <= REMOTE_MASK && kind >= 0);
+    this.#table.value[VALUE_REMOTE_KIND] = (kind << REMOTE_BITS) | remote;
+    this.#table.value[VALUE_UPDATED] = now_s;
+  }
+
+  /** Remote, flags and stamp of the entry that lies in the table's scratch words. */
+  #remote(): number {
+    return this.#table.value[VALUE_REMOTE_KIND] & REMOTE_MASK;
+  }
+
+  #flags(): number {
+    return FLAGS_OF_KIND[this.#table.value[VALUE_REMOTE_KIND] >>> REMOTE_BITS];
+  }
+
+  #updated(): number {
+    return this.#table.value[VALUE_UPDATED];
   }
 
   /** The entry that lies in the table's scratch words. */
   #entry(): FdbEntry {
-    const { key, value } = this.#table;
+    const key = this.#table.key;
     return {
       hi: key[KEY_HI],
       lo: key[KEY_LO] >>> 0,
-      remote: value[VALUE_REMOTE],
-      flags: value[VALUE_FLAGS],
-      updated_s: value[VALUE_UPDATED] >>> 0,
+      remote: this.#remote(),
+      flags: this.#flags(),
+      updated_s: this.#updated() >>> 0,
     };
   }
 
-  #removeWhere(
-    matches: (value: Int32Array) => boolean,
-    onRemoved: FdbRemovedListener | undefined,
-  ): number {
+  #removeWhere(matches: () => boolean, onRemoved: FdbRemovedListener | undefined): number {
     const removed: FdbEntry[] = [];
     const count = this.#table.removeWhere(() => {
-      if (!matches(this.#table.value)) return false;
+      if (!matches()) return false;
       if (onRemoved !== undefined) removed.push(this.#entry());
       return true;
     });

@@ -2,12 +2,14 @@
 // remote. It decides nothing: what "no gateway" means for the outer destination is up to
 // forwarding.
 //
-// Theory of operation. A SharedTable with key (prefix length, prefix) and value (gateway, remote
-// index), and a bitmap of the prefix lengths that occur. A lookup probes the table once per length
-// present, longest first: real tables have a handful of lengths, and memory is one slot per route,
-// unlike a trie's nodes. A length's bit is set before its first route is added and cleared after
-// its last one is gone, so a lookup never misses a route that is there. IPv6 would be a second
-// table of this kind with a five-word key; nothing here builds it.
+// Theory of operation. A packed SharedTable with key (prefix length, prefix) and value (remote
+// index, gateway), 16 bytes per slot, and a bitmap of the prefix lengths that occur. A lookup
+// probes the table once per length present, longest first: real tables have a handful of lengths,
+// and memory is one slot per route, unlike a trie's nodes. A length's bit is set before its first
+// route is added and cleared after its last one is gone, so a lookup never misses a route that is
+// there. IPv6 would be a second table of this kind with a five-word key; nothing here builds it.
+import assert from "node:assert/strict";
+import { MAX_REMOTES } from "../shared-memory/limits.js";
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
 import {
   TABLE_EXISTS,
@@ -40,7 +42,11 @@ export interface RouteEntry {
 export type RouteRemovedListener = (entry: RouteEntry) => void;
 
 const KEY_WORDS = 2;
-const VALUE_WORDS = ROUTE_RESULT_WORDS;
+/** Remote index + 1, so that "none" is 0: it shares a word with the prefix length. */
+const VALUE_REMOTE = 0;
+const VALUE_GATEWAY = 1;
+const VALUE_WORDS = 2;
+assert(MAX_REMOTES <= 0xffff);
 const MAX_LENGTH = 32;
 /** Bits of `lengths`: bit n-1 stands for prefix length n, 1..32. */
 const LENGTHS = 0;
@@ -67,7 +73,10 @@ export class RouteTable {
   /** @param maxEntries 1..MAX_TABLE_ENTRIES */
   static create(maxEntries: number): RouteTable {
     return new RouteTable(
-      SharedTable.create({ keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries }),
+      SharedTable.create({
+        ...{ keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries },
+        packed: true,
+      }),
       new SharedArrayBuffer(LENGTH_WORDS * 4),
     );
   }
@@ -185,8 +194,8 @@ export class RouteTable {
 
   #read(prefix: number, length: number, out: Int32Array): boolean {
     if (this.#find(prefix, length) < 0) return false;
-    out[ROUTE_RESULT_GATEWAY] = this.#table.value[ROUTE_RESULT_GATEWAY];
-    out[ROUTE_RESULT_REMOTE] = this.#table.value[ROUTE_RESULT_REMOTE];
+    out[ROUTE_RESULT_GATEWAY] = this.#table.value[VALUE_GATEWAY];
+    out[ROUTE_RESULT_REMOTE] = this.#table.value[VALUE_REMOTE] - 1;
     return true;
   }
 
@@ -198,14 +207,15 @@ export class RouteTable {
   }
 
   #setValue(entry: RouteEntry): void {
-    this.#table.value[ROUTE_RESULT_GATEWAY] = entry.gateway;
-    this.#table.value[ROUTE_RESULT_REMOTE] = entry.remote;
+    assert(entry.remote >= -1 && entry.remote < MAX_REMOTES);
+    this.#table.value[VALUE_REMOTE] = entry.remote + 1;
+    this.#table.value[VALUE_GATEWAY] = entry.gateway;
   }
 
   #insert(entry: RouteEntry): TableResult {
     if (this.#table.count >= this.#table.maxEntries) return TABLE_FULL;
-    this.#countLength(entry.prefixLength, 1);
     this.#setValue(entry);
+    this.#countLength(entry.prefixLength, 1);
     this.#table.insert();
     return TABLE_OK;
   }
@@ -234,8 +244,8 @@ export class RouteTable {
     return {
       prefix: key[1] >>> 0,
       prefixLength: key[0],
-      gateway: value[ROUTE_RESULT_GATEWAY] >>> 0,
-      remote: value[ROUTE_RESULT_REMOTE],
+      gateway: value[VALUE_GATEWAY] >>> 0,
+      remote: value[VALUE_REMOTE] - 1,
     };
   }
 }

@@ -4,16 +4,18 @@
 //
 // Theory of operation.
 // - Storage: power-of-two slots, at least twice the entries, linear probing from a seeded hash
-//   (peers choose the keys). A slot is [head, key words, value words], its width a power of two so
-//   that it lies in one cache line. An entry never moves during its life.
-// - head = version << 3 | state << 1 | writing. A reader that finds its key loads the head, copies
-//   the value, and believes the copy only if the head is still the same. Readers give up on a slot
-//   after READ_ATTEMPTS and call it a miss: so a writer that died (or sleeps) inside a slot costs
-//   misses of this one entry, never a hang.
-// - Order between threads: writers store every word with Atomics.store. Readers pay for two atomic
-//   operations per hit, none per probe: the load of the head orders what follows it, the addition
-//   on a private word is the fence before the second look (an atomic load would not hold back the
-//   plain loads before it on ARM). Measured: each costs 8 ns.
+//   (peers choose the keys). How a slot's words lie is slot-layout.ts. An entry never moves during
+//   its life.
+// - A reader that finds its key loads the head, copies the value, and believes the copy only if the
+//   head is still the same. Readers give up on a slot after READ_ATTEMPTS and call it a miss: so a
+//   writer that died (or sleeps) inside a slot costs misses of this one entry, never a hang.
+// - Order between threads: writers store every word with Atomics.store. A reader's loads must
+//   happen in this order: head, key and value, head again. x86 keeps loads in order by itself, and
+//   V8 keeps those of typed arrays in program order, so there one Atomics.load at the end is all: a
+//   call that nothing is moved across. Elsewhere the load of the head is atomic, which orders what
+//   follows it, and an addition on a private word is the fence before the second look (an atomic
+//   load would not hold back the plain loads before it on ARM). Each of these costs 5 to 8 ns, and
+//   the addition keeps the processor from beginning the next lookup during a cache miss.
 // - Deletion: a slot becomes a tombstone only if an entry behind it was pushed past it, otherwise
 //   empty at once, and so do tombstones in front of it that nothing needs any longer. Chains stay
 //   short under churn without a rebuild.
@@ -24,14 +26,20 @@
 //   counts made anew.
 import assert from "node:assert/strict";
 import { MAX_TABLE_ENTRIES } from "./limits.js";
+import {
+  EMPTY,
+  hashKey,
+  PACKED_KEY_MASK,
+  PACKED_VALUE_SHIFT,
+  type SlotLayout,
+  STATE_MASK,
+  strideBits,
+  TOMBSTONE,
+  USED,
+  VERSION_STEP,
+  WRITING,
+} from "./slot-layout.js";
 import { LOCK_WORDS, WriterLock } from "./writer-lock.js";
-
-const WRITING = 1;
-const STATE_MASK = 0b110;
-const EMPTY = 0b000;
-const USED = 0b010;
-const TOMBSTONE = 0b100;
-const VERSION_STEP = 0b1000;
 
 const COUNT = LOCK_WORDS;
 const HEADER_WORDS = LOCK_WORDS + 1;
@@ -44,21 +52,25 @@ const SLOT_ATTEMPTS = 8;
  * assumed needed.
  */
 const LOOK_AHEAD = 64;
+/** x86: the processor does not reorder loads (Intel SDM volume 3A, AMD64 APM volume 2). */
+const LOADS_IN_ORDER = process.arch === "x64";
 /** Slots that a sweep over the table handles per acquisition of the lock: some 10 us. */
 const SWEEP_SLOTS = 1024;
 
-export interface SharedTableState {
+export interface SharedTableState extends SlotLayout {
   readonly header: SharedArrayBuffer;
   readonly slots: SharedArrayBuffer;
-  readonly keyWords: number;
-  readonly valueWords: number;
   readonly maxEntries: number;
   readonly seed: number;
 }
 
 export interface SharedTableLimits {
+  /** At least 2. */
   readonly keyWords: number;
+  /** At least 1. */
   readonly valueWords: number;
+  /** The first key word and the first value word are 0..0xffff and share a word of the slot. */
+  readonly packed?: boolean;
   /** 1..MAX_TABLE_ENTRIES. */
   readonly maxEntries: number;
 }
@@ -79,6 +91,12 @@ export class SharedTable {
   readonly #fence = new Int32Array(new SharedArrayBuffer(4));
   readonly #keyWords: number;
   readonly #valueWords: number;
+  /** Value words that share a word with the key: 0 or 1. */
+  readonly #packedWords: number;
+  /** Bits of a slot's first word behind the head that are key. */
+  readonly #keyMask: number;
+  /** Words from a slot's start to its value; packed, the first word there is the key's last. */
+  readonly #valueOffset: number;
   readonly #strideBits: number;
   readonly #mask: number;
   readonly #seed: number;
@@ -90,7 +108,10 @@ export class SharedTable {
     this.#lock = new WriterLock(this.#header);
     this.#keyWords = state.keyWords;
     this.#valueWords = state.valueWords;
-    this.#strideBits = strideBits(state.keyWords, state.valueWords);
+    this.#packedWords = state.packed ? 1 : 0;
+    this.#keyMask = state.packed ? PACKED_KEY_MASK : -1;
+    this.#valueOffset = 1 + state.keyWords - this.#packedWords;
+    this.#strideBits = strideBits(state);
     this.#seed = state.seed;
     this.key = new Int32Array(state.keyWords);
     this.value = new Int32Array(state.valueWords);
@@ -100,15 +121,16 @@ export class SharedTable {
   }
 
   static create(limits: SharedTableLimits): SharedTable {
-    const { keyWords, valueWords, maxEntries } = limits;
+    const { keyWords, valueWords, packed = false, maxEntries } = limits;
     assert(Number.isInteger(maxEntries) && maxEntries >= 1 && maxEntries <= MAX_TABLE_ENTRIES);
-    assert(keyWords >= 1 && valueWords >= 1 && keyWords + valueWords <= 15);
+    assert(keyWords >= 2 && valueWords >= 1 && keyWords + valueWords <= 15);
     const capacity = 1 << (32 - Math.clz32(2 * maxEntries - 1));
     return new SharedTable({
       header: new SharedArrayBuffer(HEADER_WORDS * 4),
-      slots: new SharedArrayBuffer(capacity * (4 << strideBits(keyWords, valueWords))),
+      slots: new SharedArrayBuffer(capacity * (4 << strideBits({ keyWords, valueWords, packed }))),
       keyWords,
       valueWords,
+      packed,
       maxEntries,
       seed: (Math.random() * 2 ** 32) | 0,
     });
@@ -129,17 +151,20 @@ export class SharedTable {
   /** Looks `key` up and copies its value. Hot. @returns its slot or -1 */
   find(): number {
     const slots = this.#slots;
-    const key = this.key;
-    const keyWords = this.#keyWords;
+    const first = this.key[0];
+    const second = this.key[1];
+    const keyMask = this.#keyMask;
     const bits = this.#strideBits;
     const mask = this.#mask;
-    let slot = hashWords(key, 0, keyWords, this.#seed) & mask;
+    let slot = this.#hash(this.key, 0) & mask;
     for (let probe = 0; probe <= mask; probe++) {
       const at = slot << bits;
-      if ((slots[at] & STATE_MASK) === EMPTY) return -1;
-      let word = 0;
-      while (word < keyWords && slots[at + 1 + word] === key[word]) word++;
-      if (word === keyWords && this.#readValue(at)) return slot;
+      const head = slots[at];
+      if ((head & STATE_MASK) === EMPTY) return -1;
+      const word = slots[at + 1];
+      if ((word & keyMask) === first && slots[at + 2] === second && this.#restMatches(at)) {
+        if (this.#takeAtOnce(at, head, word) || this.#readValue(at)) return slot;
+      }
       slot = (slot + 1) & mask;
     }
     return -1;
@@ -148,9 +173,11 @@ export class SharedTable {
   /** Copies key and value of a slot. @returns false if no entry is there */
   readSlot(slot: number): boolean {
     const at = slot << this.#strideBits;
+    const key = this.key;
     for (let attempt = 0; attempt < SLOT_ATTEMPTS; attempt++) {
       if ((Atomics.load(this.#slots, at) & STATE_MASK) !== USED) return false;
-      for (let word = 0; word < this.#keyWords; word++) this.key[word] = this.#slots[at + 1 + word];
+      key[0] = this.#slots[at + 1] & this.#keyMask;
+      for (let word = 1; word < this.#keyWords; word++) key[word] = this.#slots[at + 1 + word];
       if (this.#readValue(at)) return true;
     }
     return false;
@@ -160,9 +187,10 @@ export class SharedTable {
    * Stores one value word of a used slot without the lock, for a time stamp that any reader may
    * refresh. If the slot has meanwhile become another entry's, that one gets the word: use it only
    * where this does no harm.
+   * @param word of the value; not one that shares its word with the key
    */
   storeWord(slot: number, word: number, bits: number): void {
-    this.#slots[(slot << this.#strideBits) + 1 + this.#keyWords + word] = bits;
+    this.#slots[(slot << this.#strideBits) + this.#valueOffset + word] = bits;
   }
 
   /**
@@ -191,12 +219,13 @@ export class SharedTable {
   insert(): boolean {
     const count = this.#header[COUNT];
     if (count >= this.maxEntries) return false;
-    let slot = hashWords(this.key, 0, this.#keyWords, this.#seed) & this.#mask;
+    let slot = this.#hash(this.key, 0) & this.#mask;
     while (this.#stateOf(slot) === USED) slot = (slot + 1) & this.#mask;
     const at = slot << this.#strideBits;
     const head = Atomics.load(this.#slots, at);
     Atomics.store(this.#slots, at, head | WRITING);
-    for (let word = 0; word < this.#keyWords; word++) {
+    Atomics.store(this.#slots, at + 1, this.key[0]);
+    for (let word = 1; word < this.#keyWords; word++) {
       Atomics.store(this.#slots, at + 1 + word, this.key[word]);
     }
     this.#storeValue(at);
@@ -260,31 +289,60 @@ export class SharedTable {
     return longest;
   }
 
+  /** Is the key of the slot at word `at` the one in `key`, from its third word on? */
+  #restMatches(at: number): boolean {
+    const keyWords = this.#keyWords;
+    for (let word = 2; word < keyWords; word++) {
+      if (this.#slots[at + 1 + word] !== this.key[word]) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Copies the value of a slot whose head and key have just been read, where loads happen in order.
+   * @returns false when the copy cannot be believed: to be read by `#readValue`
+   */
+  #takeAtOnce(at: number, head: number, word: number): boolean {
+    if (!LOADS_IN_ORDER || (head & (STATE_MASK | WRITING)) !== USED) return false;
+    this.#copyValue(at, word);
+    return Atomics.load(this.#slots, at) === head;
+  }
+
   /** Copies the value at word `at` if the slot holds `key` and nobody writes to it meanwhile. */
   #readValue(at: number): boolean {
     const slots = this.#slots;
     const key = this.key;
-    const value = this.value;
-    const keyWords = this.#keyWords;
-    const valueAt = at + 1 + keyWords;
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const head = Atomics.load(slots, at);
       if ((head & WRITING) !== 0) continue;
       if ((head & STATE_MASK) !== USED) return false;
-      for (let word = 0; word < keyWords; word++) {
-        if (slots[at + 1 + word] !== key[word]) return false;
-      }
-      for (let word = 0; word < this.#valueWords; word++) value[word] = slots[valueAt + word];
+      const word = slots[at + 1];
+      if ((word & this.#keyMask) !== key[0] || slots[at + 2] !== key[1]) return false;
+      if (!this.#restMatches(at)) return false;
+      this.#copyValue(at, word);
       Atomics.add(this.#fence, 0, 0);
       if (slots[at] === head) return true;
     }
     return false;
   }
 
+  /** @param word the slot's first word behind the head: of a packed table it holds value[0] */
+  #copyValue(at: number, word: number): void {
+    const value = this.value;
+    const valueWords = this.#valueWords;
+    const from = at + this.#valueOffset;
+    value[0] = word >>> PACKED_VALUE_SHIFT;
+    for (let i = this.#packedWords; i < valueWords; i++) value[i] = this.#slots[from + i];
+  }
+
   #storeValue(at: number): void {
-    const valueAt = at + 1 + this.#keyWords;
-    for (let word = 0; word < this.#valueWords; word++) {
-      Atomics.store(this.#slots, valueAt + word, this.value[word]);
+    const from = at + this.#valueOffset;
+    if (this.#packedWords === 1) {
+      const word = (this.#slots[at + 1] & this.#keyMask) | (this.value[0] << PACKED_VALUE_SHIFT);
+      Atomics.store(this.#slots, at + 1, word);
+    }
+    for (let i = this.#packedWords; i < this.#valueWords; i++) {
+      Atomics.store(this.#slots, from + i, this.value[i]);
     }
   }
 
@@ -316,8 +374,7 @@ export class SharedTable {
       const state = this.#stateOf(other);
       if (state === EMPTY) return false;
       if (state !== USED) continue;
-      const at = (other << this.#strideBits) + 1;
-      const home = hashWords(this.#slots, at, this.#keyWords, this.#seed) & this.#mask;
+      const home = this.#hash(this.#slots, (other << this.#strideBits) + 1) & this.#mask;
       if (((other - home) & this.#mask) >= distance) return true;
     }
     return true;
@@ -333,22 +390,8 @@ export class SharedTable {
     }
     Atomics.store(this.#header, COUNT, count);
   }
-}
 
-function strideBits(keyWords: number, valueWords: number): number {
-  return 32 - Math.clz32(keyWords + valueWords);
-}
-
-/**
- * Multiply-and-xorshift over `count` words from `at`; every input bit reaches every bit of the
- * result.
- */
-function hashWords(words: Int32Array, at: number, count: number, seed: number): number {
-  let hash = seed;
-  for (let word = 0; word < count; word++) {
-    hash = Math.imul(hash ^ words[at + word], 0x85ebca6b);
-    hash ^= hash >>> 15;
+  #hash(words: Int32Array, at: number): number {
+    return hashKey(words, at, this.#keyWords, this.#keyMask, this.#seed);
   }
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
 }

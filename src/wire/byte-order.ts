@@ -12,6 +12,14 @@ export function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }
 
+/**
+ * The same 32 bits as a signed number. For the data path: V8 keeps an unsigned one above 2^31 in an
+ * object of 16 bytes whenever it is passed to a function that was not inlined.
+ */
+export function readI32(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+}
+
 /** Writes the low 16 bits of `value`. */
 export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;

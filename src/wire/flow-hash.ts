@@ -4,16 +4,11 @@
 // headers that were located already. It spreads flows; it is no defence against someone who chooses
 // ports to make them collide.
 
-import { readU32 } from "./byte-order.js";
-import {
-  ethernetDestinationHi,
-  ethernetDestinationLo,
-  ethernetSourceHi,
-  ethernetSourceLo,
-} from "./ethernet.js";
+import { readI32 } from "./byte-order.js";
+import { ETHERNET_DESTINATION, ETHERNET_SOURCE } from "./ethernet.js";
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ip-protocol.js";
-import { ipv4Destination, ipv4Source } from "./ipv4.js";
-import { ipv6DestinationWord, ipv6SourceWord } from "./ipv6.js";
+import { ipv4DestinationBits, ipv4SourceBits } from "./ipv4.js";
+import { IPV6_DESTINATION, IPV6_SOURCE } from "./ipv6.js";
 import {
   LOCATE_ETHERTYPE,
   LOCATE_FLAGS,
@@ -24,13 +19,14 @@ import {
   LOCATE_PROTOCOL,
   LOCATE_VERSION,
 } from "./locate.js";
+import { macHi, macLoBits } from "./mac.js";
 
 /** Any odd number will do; the golden ratio's fraction has well-spread bits. */
-const SEED = 0x9e3779b9;
+const SEED = 0x9e3779b9 | 0;
 
 /**
- * Flow hash, unsigned 32-bit, of the Ethernet frame at `at` or of a bare IP packet, whose layers
- * `locateFrame` or `locatePacket` found right.
+ * Flow hash, 31 bits (which V8 never makes an object of), of the Ethernet frame at `at` or of a bare
+ * IP packet, whose layers `locateFrame` or `locatePacket` found right.
  */
 export function flowHash(bytes: Uint8Array, at: number, located: Int32Array): number {
   const version = located[LOCATE_VERSION];
@@ -38,12 +34,12 @@ export function flowHash(bytes: Uint8Array, at: number, located: Int32Array): nu
   const l3 = located[LOCATE_L3];
   let hash = SEED;
   if (version === 4) {
-    hash = mix(hash, ipv4Source(bytes, l3));
-    hash = mix(hash, ipv4Destination(bytes, l3));
+    hash = mix(hash, ipv4SourceBits(bytes, l3));
+    hash = mix(hash, ipv4DestinationBits(bytes, l3));
   } else {
-    for (let word = 0; word < 4; word++) {
-      hash = mix(hash, ipv6SourceWord(bytes, l3, word));
-      hash = mix(hash, ipv6DestinationWord(bytes, l3, word));
+    for (let word = 0; word < 16; word += 4) {
+      hash = mix(hash, readI32(bytes, l3 + IPV6_SOURCE + word));
+      hash = mix(hash, readI32(bytes, l3 + IPV6_DESTINATION + word));
     }
   }
   // Behind the fragment header the first fragment may show more extension headers than the later
@@ -52,16 +48,18 @@ export function flowHash(bytes: Uint8Array, at: number, located: Int32Array): nu
   const protocol = located[LOCATE_PROTOCOL];
   hash = mix(hash, protocol);
   if (located[LOCATE_PAYLOAD] >= 0 && hasPorts(protocol)) {
-    hash = mix(hash, readU32(bytes, located[LOCATE_L4]));
+    hash = mix(hash, readI32(bytes, located[LOCATE_L4]));
   }
   return finalize(hash);
 }
 
 /** Of a frame that is not IP: both MACs and the ethertype. */
 function hashStations(bytes: Uint8Array, at: number, type: number): number {
-  let hash = mix(SEED, (ethernetDestinationHi(bytes, at) << 16) | ethernetSourceHi(bytes, at));
-  hash = mix(hash, ethernetDestinationLo(bytes, at));
-  hash = mix(hash, ethernetSourceLo(bytes, at));
+  const destination = at + ETHERNET_DESTINATION;
+  const source = at + ETHERNET_SOURCE;
+  let hash = mix(SEED, (macHi(bytes, destination) << 16) | macHi(bytes, source));
+  hash = mix(hash, macLoBits(bytes, destination));
+  hash = mix(hash, macLoBits(bytes, source));
   return mix(hash, type);
 }
 
@@ -87,5 +85,5 @@ function finalize(hash: number): number {
   h = Math.imul(h, 0x7feb352d);
   h ^= h >>> 15;
   h = Math.imul(h, 0x846ca68b);
-  return (h ^ (h >>> 16)) >>> 0;
+  return (h ^ (h >>> 16)) >>> 1;
 }

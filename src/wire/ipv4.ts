@@ -1,7 +1,7 @@
 // IPv4 headers [RFC 791 § 3.1]. Accessors are for the data path: run checkIpv4 once before them.
 // Addresses are unsigned 32-bit numbers in host order. Options are skipped, never interpreted.
 
-import { readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
+import { readI32, readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, sum } from "./checksum.js";
 
 export const IPV4_VERSION_IHL = 0;
@@ -80,6 +80,15 @@ export function ipv4Source(bytes: Uint8Array, at: number): number {
 
 export function ipv4Destination(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at + IPV4_DESTINATION);
+}
+
+/** Source and destination as signed numbers, which tables take as well; for the data path. */
+export function ipv4SourceBits(bytes: Uint8Array, at: number): number {
+  return readI32(bytes, at + IPV4_SOURCE);
+}
+
+export function ipv4DestinationBits(bytes: Uint8Array, at: number): number {
+  return readI32(bytes, at + IPV4_DESTINATION);
 }
 
 export function writeIpv4Tos(bytes: Uint8Array, at: number, tos: number): void {

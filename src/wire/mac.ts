@@ -1,7 +1,7 @@
 // MAC addresses as two unsigned numbers: hi16 (the first two bytes) and lo32 (the other four).
 // Never a string or BigInt on the data path; text is for control code only.
 
-import { readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
+import { readI32, readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 
 export const MAC_BYTES = 6;
 
@@ -20,6 +20,11 @@ export function macHi(bytes: Uint8Array, at: number): number {
 /** Last four bytes of the MAC at `at`. */
 export function macLo(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at + 2);
+}
+
+/** The same four bytes as a signed number, which tables take as well; for the data path. */
+export function macLoBits(bytes: Uint8Array, at: number): number {
+  return readI32(bytes, at + 2);
 }
 
 export function writeMac(bytes: Uint8Array, at: number, hi: number, lo: number): void {

@@ -13,6 +13,7 @@ import {
   Fdb,
   type FdbEntry,
 } from "../../../src/fdb/fdb.js";
+import { MAX_REMOTES } from "../../../src/shared-memory/limits.js";
 import {
   TABLE_EXISTS,
   TABLE_FULL,
@@ -138,6 +139,19 @@ describe("Fdb control operations", () => {
     expect(fdb.del(HI, LO, (entry) => removed.push(entry.remote))).toBe(TABLE_NOT_FOUND);
     expect(removed).toEqual([3]);
     expect(fdb.lookup(HI, LO)).toBe(-1);
+  });
+
+  it("keeps every kind, the highest remote and the highest MAC and stamp whole", () => {
+    const fdb = Fdb.create(16);
+    const limits = { hi: 0xffff, lo: 0xffffffff, remote: MAX_REMOTES - 1, updated_s: 0xffffffff };
+    for (const flags of [0, FDB_STATIC, FDB_PERMANENT]) {
+      fdb.replace(limits.hi, limits.lo, limits.remote, flags, limits.updated_s);
+      expect(fdb.get(limits.hi, limits.lo)).toEqual({ ...limits, flags });
+      expect(fdb.lookup(limits.hi, limits.lo)).toBe(limits.remote);
+    }
+    expect(() => fdb.add(1, 1, MAX_REMOTES, 0, 1)).toThrow();
+    expect(() => fdb.add(1, 1, 1, FDB_STATIC | FDB_PERMANENT, 1)).toThrow();
+    expect(fdb.count).toBe(1);
   });
 
   it("flushes by remote, by kind and altogether", () => {

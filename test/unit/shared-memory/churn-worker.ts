@@ -5,6 +5,7 @@ import { FDB_STATIC, Fdb, type FdbState } from "../../../src/fdb/fdb.js";
 import { FloodList, type FloodListState } from "../../../src/fdb/flood-list.js";
 import { Neigh, type NeighState } from "../../../src/neigh/neigh.js";
 import { RouteTable, type RouteTableState } from "../../../src/routes/route-table.js";
+import { MAX_REMOTES } from "../../../src/shared-memory/limits.js";
 
 export type ChurnJob =
   | { readonly job: "fdb"; readonly state: FdbState }
@@ -37,7 +38,7 @@ function round(first: number): () => void {
         const key = n % KEYS;
         if (n % 3 === 0) fdb.del(0, key);
         else fdb.replace(0, key, n, FDB_STATIC, ~n);
-        n = (n + 1) & 0xffffff;
+        n = (n + 1) % MAX_REMOTES;
       };
     }
     case "fdb-fill": {
@@ -67,7 +68,7 @@ function round(first: number): () => void {
         const prefix = ((n % KEYS) << 8) >>> 0;
         if (n % 3 === 0) routes.del(prefix, 24);
         else routes.replace({ prefix, prefixLength: 24, gateway: ~n, remote: n });
-        n = (n + 1) & 0xffffff;
+        n = (n + 1) % MAX_REMOTES;
       };
     }
     case "flood": {

@@ -8,7 +8,7 @@ const HEADER_COUNT = 3;
 const WRITING = 1;
 
 function create(maxEntries: number): SharedTable {
-  return SharedTable.create({ keyWords: 1, valueWords: 2, maxEntries });
+  return SharedTable.create({ keyWords: 2, valueWords: 2, maxEntries });
 }
 
 function find(table: SharedTable, key: number): number {
@@ -116,6 +116,61 @@ describe("SharedTable", () => {
     expect(find(table, 8)).toBe(-1);
     expect(find(table, 9)).toBeGreaterThanOrEqual(0);
     expect(table.tryLock()).toBe(true);
+  });
+});
+
+describe("a packed SharedTable", () => {
+  const packed = (valueWords: number) =>
+    SharedTable.create({ keyWords: 2, valueWords, packed: true, maxEntries: 64 });
+
+  it("keeps halves that share a word apart, at their limits too", () => {
+    const table = packed(2);
+    const halves = [0, 1, 0x7fff, 0x8000, 0xffff];
+    const entries = halves.flatMap((key) => halves.map((value) => ({ key, value })));
+    for (const { key, value } of entries) {
+      table.key.set([key, value]);
+      table.value.set([value, ~key]);
+      expect(table.insert()).toBe(true);
+    }
+    for (const { key, value } of entries) {
+      table.key.set([key, value]);
+      const slot = table.find();
+      expect([...table.value]).toEqual([value, ~key]);
+      table.value[0] = value ^ 0xffff;
+      table.update(slot);
+      table.storeWord(slot, 1, key);
+      table.key.fill(0);
+      expect(table.readSlot(slot)).toBe(true);
+      expect([...table.key, ...table.value]).toEqual([key, value, value ^ 0xffff, key]);
+    }
+  });
+
+  it("has slots of 16 bytes for two words each", () => {
+    const { slots } = packed(2).sharedState();
+    expect(slots.byteLength).toBe(128 * 16);
+  });
+
+  it("keeps its chains when entries go: their place goes by the key alone", () => {
+    const table = packed(1);
+    const put = (key: number) => {
+      table.key.set([key & 0xff, key]);
+      table.value[0] = key;
+      table.insert();
+    };
+    const find = (key: number) => {
+      table.key.set([key & 0xff, key]);
+      return table.find();
+    };
+    for (let round = 0; round < 100; round++) {
+      for (let key = 0; key < 64; key++) put(64 * round + key);
+      for (let key = 0; key < 64; key += 2) table.remove(find(64 * round + key));
+      for (let key = 1; key < 64; key += 2) {
+        expect(find(64 * round + key)).toBeGreaterThanOrEqual(0);
+        table.remove(find(64 * round + key));
+      }
+    }
+    expect(table.count).toBe(0);
+    expect(table.longestChain()).toBe(0);
   });
 });
 
