@@ -202,7 +202,7 @@ export class StandingHost {
     const routes = RouteTable.create(1024);
     routes.add({ prefix: 0xc0a90000, prefixLength: 16, gateway: REMOTE, remote });
     return {
-      ...{ index: 0, local: LOCAL, remote: 0, remoteRow: -1, ttl: 64 },
+      ...{ index: 0, local: LOCAL | 0, remote: 0, remoteRow: -1, ttl: 64 },
       ...{ mtu_bytes: 1480, underlayMtu_bytes: 1500 },
       sources: new SourcePolicy(0, "known", this.remotes),
       routes,

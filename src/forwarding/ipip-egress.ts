@@ -32,6 +32,7 @@ import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
 import {
   IPV4_HEADER_BYTES,
   ipv4Destination,
+  ipv4DestinationBits,
   ipv4DontFragment,
   ipv4Tos,
   ipv4Ttl,
@@ -144,8 +145,9 @@ export class IpipEgress implements TooBigAnswerer {
     let outer = this.#tunnel.remote;
     let remote = this.#tunnel.remoteRow;
     if (outer === 0) {
-      if (this.#tunnel.routes.lookup(ipv4Destination(arena, at), this.#route) < 0) return NO_ROUTE;
-      outer = this.#route[ROUTE_RESULT_GATEWAY] >>> 0 || ipv4Destination(arena, at);
+      const inner = ipv4DestinationBits(arena, at);
+      if (this.#tunnel.routes.lookup(inner, this.#route) < 0) return NO_ROUTE;
+      outer = this.#route[ROUTE_RESULT_GATEWAY] || inner;
       remote = this.#route[ROUTE_RESULT_REMOTE];
     }
     if (outer === this.#tunnel.local) return ROUTING_LOOP;

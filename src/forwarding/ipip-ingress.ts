@@ -27,10 +27,10 @@ import { PROTOCOL_IPIP, PROTOCOL_TCP } from "../wire/ip-protocol.js";
 import {
   checkIpv4,
   IPV4_HEADER_BYTES,
-  ipv4Destination,
+  ipv4DestinationBits,
   ipv4HeaderLength,
   ipv4Protocol,
-  ipv4Source,
+  ipv4SourceBits,
   ipv4Tos,
   ipv4TotalLength,
   ipv4Ttl,
@@ -78,7 +78,7 @@ export class IpipIngress extends ReceiveLoop {
     if (!checkIpv4(arena, at, end) || ipv4Protocol(arena, at) !== PROTOCOL_IPIP) {
       return counters.drop(NO_TUNNEL, NOT_IPIP, 1);
     }
-    const tunnel = this.#find(ipv4Destination(arena, at), ipv4Source(arena, at));
+    const tunnel = this.#find(ipv4DestinationBits(arena, at), ipv4SourceBits(arena, at));
     if (tunnel === undefined) return counters.drop(NO_TUNNEL, NO_TUNNEL_REASON, 1);
     const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
     if (remote < 0) return;

@@ -10,9 +10,9 @@ import type { SourcePolicy } from "./source-policy.js";
 export interface IpipSettings {
   /** Number of the tunnel in counters, remotes and RUN_DEVICE. */
   readonly index: number;
-  /** Outer source, unsigned. */
+  /** Outer source, signed 32 bits as the data path reads them (`ipv4SourceBits`). */
   readonly local: number;
-  /** Outer destination of every packet, unsigned; 0: the routes decide (one-to-many). */
+  /** Outer destination of every packet, signed; 0: the routes decide (one-to-many). */
   readonly remote: number;
   /** Row of `remote`; -1 when the routes decide. */
   readonly remoteRow: number;

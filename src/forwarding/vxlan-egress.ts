@@ -27,7 +27,7 @@ import type { UnderlaySender } from "../underlay/underlay.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
 import { flowHash } from "../wire/flow-hash.js";
 import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
-import { isMulticastMac, macHi, macLo } from "../wire/mac.js";
+import { isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
 import {
   VXLAN_HEADER_BYTES,
   VXLAN_OVERHEAD_V4_BYTES,
@@ -138,7 +138,7 @@ export class VxlanEgress implements TooBigAnswerer {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
     const hi = macHi(arena, at);
-    const remote = isMulticastMac(hi) ? -1 : this.#tunnel.fdb.lookup(hi, macLo(arena, at));
+    const remote = isMulticastMac(hi) ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));
     // ECN is copied, DSCP is not [RFC 6040 § 4.1], as with the kernel's `tos 0`.
     const tos = innerEcn(arena, located);
     const socket = flowHash(arena, at, located) & (this.#sender.socketCount - 1);

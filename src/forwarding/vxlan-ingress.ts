@@ -41,7 +41,7 @@ import {
   LOCATE_VERSION,
   locateFrame,
 } from "../wire/locate.js";
-import { isValidSourceMac, macHi, macLo } from "../wire/mac.js";
+import { isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
 import {
   VXLAN_FLAG_VNI,
   VXLAN_HEADER_BYTES,
@@ -116,7 +116,7 @@ export class VxlanIngress extends ReceiveLoop {
     const { runs, arena } = this.batch;
     const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
     const hi = macHi(arena, frame + SOURCE_MAC);
-    const lo = macLo(arena, frame + SOURCE_MAC);
+    const lo = macLoBits(arena, frame + SOURCE_MAC);
     if (hi === tunnel.macHi && lo === tunnel.macLo) return OWN_SOURCE;
     if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
     if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;

@@ -14,6 +14,7 @@ export interface VxlanSettings {
   readonly vni: number;
   /** The device's own MAC: frames that come back with it as source are a loop. */
   readonly macHi: number;
+  /** Signed 32 bits, as the data path reads them (`macLoBits`). */
   readonly macLo: number;
   /** MTU of the device, bytes of an inner IP packet. */
   readonly mtu_bytes: number;

@@ -28,6 +28,8 @@ export class RunWriter {
   readonly #batch: IngressBatch;
   readonly #counters: WorkerCounters;
   readonly #touched: Device[] = [];
+  /** Beside the array, which would give its memory back if its length were set to 0. */
+  #touchedCount = 0;
   /** Remote row per run, for its counters. */
   readonly #remotes: Int32Array;
 
@@ -41,14 +43,17 @@ export class RunWriter {
   assign(run: number, device: Device, remote: number): void {
     this.#batch.runs[run * RUN_WORDS + RUN_DEVICE] = device.index;
     this.#remotes[run] = remote;
-    if (!this.#touched.includes(device)) this.#touched.push(device);
+    for (let i = 0; i < this.#touchedCount; i++) {
+      if (this.#touched[i] === device) return;
+    }
+    this.#touched[this.#touchedCount++] = device;
   }
 
   /** Writes all assigned runs and counts. */
   flush(): void {
-    if (this.#touched.length === 0) return;
-    for (let i = 0; i < this.#touched.length; i++) this.#touched[i].writeBatch(this.#batch);
-    this.#touched.length = 0;
+    if (this.#touchedCount === 0) return;
+    for (let i = 0; i < this.#touchedCount; i++) this.#touched[i].writeBatch(this.#batch);
+    this.#touchedCount = 0;
     for (let run = 0; run < this.#batch.runCount; run++) this.#count(run);
   }
 

@@ -25,8 +25,8 @@ import { macHi, macLoBits } from "./mac.js";
 const SEED = 0x9e3779b9 | 0;
 
 /**
- * Flow hash, 31 bits (which V8 never makes an object of), of the Ethernet frame at `at` or of a bare
- * IP packet, whose layers `locateFrame` or `locatePacket` found right.
+ * Flow hash of the Ethernet frame at `at` or of a bare IP packet, whose layers `locateFrame` or
+ * `locatePacket` found right. 31 bits, which V8 never makes an object of.
  */
 export function flowHash(bytes: Uint8Array, at: number, located: Int32Array): number {
   const version = located[LOCATE_VERSION];

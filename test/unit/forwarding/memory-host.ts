@@ -121,7 +121,7 @@ export class MemoryHost {
       index,
       vni,
       macHi: own.hi,
-      macLo: own.lo,
+      macLo: own.lo | 0,
       mtu_bytes: options.mtu_bytes ?? 1450,
       pathMtu_bytes: options.pathMtu_bytes ?? 1450,
       learning: options.learning ?? true,
@@ -154,8 +154,8 @@ export class MemoryHost {
     const device = options.device ?? new MemoryDevice(index, "tun");
     const tunnel: IpipTunnel = {
       ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device },
-      local: this.#address.w3,
-      remote: options.remote === undefined ? 0 : v4(options.remote),
+      local: this.#address.w3 | 0,
+      remote: options.remote === undefined ? 0 : v4(options.remote) | 0,
       remoteRow: options.remote === undefined ? -1 : this.remote(index, options.remote, 0, 0),
       sources: new SourcePolicy(index, allow, this.remotes),
       routes: RouteTable.create(64),
