@@ -79,6 +79,9 @@ export interface Native {
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;
 
+  /** Time slice of the calling thread, microseconds; 0 or -errno. */
+  threadSetSlice(slice_us: number): number;
+
   netlinkOpen(groups: number): number;
   netlinkSend(fd: number, bytes: Uint8Array, length: number): number;
   netlinkReceive(fd: number, bytes: Uint8Array): number;

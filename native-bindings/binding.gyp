@@ -15,6 +15,7 @@
         "src/interface.cc",
         "src/socket.cc",
         "src/poll.cc",
+        "src/thread.cc",
         "src/netlink.cc",
         "src/ping-pong.cc"
       ],

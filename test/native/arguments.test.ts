@@ -61,6 +61,7 @@ const good: Record<string, unknown[]> = {
   pollWait: [-1, new Int32Array(2), 0],
   wakeSignal: [-1],
   wakeDrain: [-1],
+  threadSetSlice: [0],
   netlinkOpen: [0],
   netlinkSend: [-1, bytes, 1],
   netlinkReceive: [-1, bytes],
