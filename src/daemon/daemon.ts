@@ -18,6 +18,7 @@ import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
+import { Ageing } from "./ageing.js";
 import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
@@ -31,9 +32,6 @@ import { Sockets } from "./sockets.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
-const AGEING_INTERVAL_MS = 1000;
-/** How long an IPIP tunnel remembers a source that nobody configured. */
-const STRANGER_AGEING_S = 300;
 const METRICS_OFF = "off";
 
 export class Daemon {
@@ -44,7 +42,7 @@ export class Daemon {
   #rtnl: NetlinkSocket | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
-  #ageing: NodeJS.Timeout | undefined;
+  #ageing: Ageing | undefined;
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -75,7 +73,7 @@ export class Daemon {
    * Stops forwarding, closes everything; devices, addresses and routes are gone when this resolves.
    */
   async stop(): Promise<void> {
-    clearInterval(this.#ageing);
+    this.#ageing?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
@@ -106,8 +104,8 @@ export class Daemon {
     const started_s = monotonicSeconds();
     const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
     await this.#serve(context);
-    const age = () => ageTables(tunnels, peers);
-    this.#ageing = setInterval(age, AGEING_INTERVAL_MS);
+    this.#ageing = new Ageing(tunnels, peers);
+    this.#ageing.start();
     this.#log.info(
       {
         version: culvertVersion(),
@@ -147,19 +145,5 @@ function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
       { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
       `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,
     );
-  }
-}
-
-/**
- * Removes what was not heard of for too long: first MACs, then the remotes they were learned from.
- */
-function ageTables(tunnels: readonly TunnelRuntime[], peers: Peers): void {
-  const now_s = monotonicSeconds();
-  for (const tunnel of tunnels) {
-    const ageing_s = tunnel.type === "vxlan" ? tunnel.config.ageing_s : STRANGER_AGEING_S;
-    // MACs that never age keep pointing to the remote they were learned from.
-    if (ageing_s === 0) continue;
-    if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) tunnel.fdb.age(now_s, ageing_s);
-    if (tunnel.config.allow !== "known") peers.ageStrangers(tunnel, now_s, ageing_s);
   }
 }

@@ -1,0 +1,39 @@
+// When tables are swept: not every second, and never so late that the ageing time would be a lie.
+
+import { describe, expect, it } from "vitest";
+import { Ageing } from "../../../src/daemon/ageing.js";
+import { mac } from "../forwarding/frames.js";
+import { controlContext } from "./control-context.js";
+
+const HEARD_S = 1000;
+const AGEING_S = 300;
+
+/** A tunnel that heard a MAC at HEARD_S, and its ageing. */
+function heard() {
+  const { vxlan, tunnels, peers } = controlContext();
+  const { hi, lo } = mac("02:00:00:00:00:63");
+  vxlan.fdb.learn(hi, lo, vxlan.flood.list()[0], HEARD_S);
+  return { ageing: new Ageing(tunnels, peers), knows: () => vxlan.fdb.get(hi, lo) !== undefined };
+}
+
+describe("ageing", () => {
+  it("forgets at the end of the ageing time, at most a thirtieth later", () => {
+    for (let phase = 0; phase < 10; phase++) {
+      const { ageing, knows } = heard();
+      for (let now_s = HEARD_S + phase; now_s < HEARD_S + AGEING_S; now_s++) ageing.run(now_s);
+      expect(knows()).toBe(true);
+      const end_s = HEARD_S + AGEING_S + 10;
+      for (let now_s = HEARD_S + AGEING_S; now_s < end_s; now_s++) ageing.run(now_s);
+      expect(knows()).toBe(false);
+    }
+  });
+
+  it("does not sweep every second", () => {
+    const { ageing, knows } = heard();
+    ageing.run(HEARD_S + AGEING_S - 1);
+    ageing.run(HEARD_S + AGEING_S + 8);
+    expect(knows()).toBe(true);
+    ageing.run(HEARD_S + AGEING_S + 9);
+    expect(knows()).toBe(false);
+  });
+});
