@@ -133,6 +133,8 @@ export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;
 export const MAX_READY = 64;
+export const READY_WAITED_US = 128;
+export const READY_WORDS = 129;
 /** EPOLLIN */
 export const POLL_IN = 1;
 /** EPOLLERR */

@@ -74,7 +74,8 @@ export interface Native {
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
   pollRemove(poll: number, fd: number): number;
-  pollWait(poll: number, ready: Int32Array, timeout_ms: number): number;
+  /** Asks for `busy_us` without sleeping, then sleeps; `ready` holds READY_WORDS. */
+  pollWait(poll: number, ready: Int32Array, timeout_ms: number, busy_us: number): number;
   wakeCreate(): number;
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;

@@ -115,6 +115,9 @@ constexpr int32_t MAX_UDP_PAYLOAD = 65487; // 65,535 less IPv6 and UDP headers
 
 // ---- Poll ---------------------------------------------------------------------------------------------------------
 constexpr int32_t MAX_READY = 64;
+// What pollWait fills in: (token, events) of each, then how long it waited.
+constexpr int32_t READY_WAITED_US = 128;
+constexpr int32_t READY_WORDS = 129;
 constexpr int32_t POLL_IN = 1;            // EPOLLIN
 constexpr int32_t POLL_ERROR = 8;         // EPOLLERR
 

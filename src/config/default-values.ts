@@ -7,6 +7,8 @@ export const defaultValues = {
   logLevel: "info",
   metricsListen: "off",
   workers: "auto",
+  /** Microseconds; where it helps and what it costs: docs/performance.md. */
+  busyPoll_us: 60,
   offload: true,
   mtu: "auto",
   mac: "auto",
@@ -39,6 +41,7 @@ export const configLimits = {
   tunnels: 256,
   remotes: 1024,
   workers: 16,
+  busyPoll_us: 1000,
   vni: 0xff_ffff,
   port: 65_535,
   ttl: 255,

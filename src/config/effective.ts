@@ -110,6 +110,8 @@ export interface Config {
   /** `off` or `address:port`, see `parseListenAddress`. */
   metrics: { listen: string };
   workers: "auto" | number;
+  /** 0: never. */
+  busy_poll_us: number;
   offloads: OffloadsConfig;
   tunnels: TunnelConfig[];
 }
@@ -202,13 +204,14 @@ function effectiveIpip(tunnel: IpipTunnelDocument): IpipTunnelConfig {
  * checks.
  */
 export function effectiveConfig(document: ConfigDocument): Config {
-  const { control, log, metrics, workers, offloads, tunnels } = document;
+  const { control, log, metrics, workers, busy_poll_us, offloads, tunnels } = document;
   const offload = defaultValues.offload;
   return {
     control: { socket: control?.socket ?? defaultValues.controlSocket },
     log: { level: log?.level ?? defaultValues.logLevel },
     metrics: { listen: canonicalListenAddress(metrics?.listen ?? defaultValues.metricsListen) },
     workers: workers ?? defaultValues.workers,
+    busy_poll_us: busy_poll_us ?? defaultValues.busyPoll_us,
     offloads: {
       tso: offloads?.tso ?? offload,
       uso: offloads?.uso ?? offload,

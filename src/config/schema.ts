@@ -189,6 +189,7 @@ export const configSchema = mapping({
   }).optional(),
   metrics: mapping({ listen: text(EXPECTED_LISTEN, listenFault).optional() }).optional(),
   workers: autoOrWholeNumber(1, limits.workers).optional(),
+  busy_poll_us: wholeNumber(0, limits.busyPoll_us).optional(),
   offloads: mapping({
     tso: flag.optional(),
     uso: flag.optional(),

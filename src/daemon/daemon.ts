@@ -97,7 +97,10 @@ export class Daemon {
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
-    const planParts = { workers, tunnels, remotes, counters, descriptors, ipipReceivers };
+    const planParts = {
+      ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
+      ...{ remotes, counters, descriptors, ipipReceivers },
+    };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log);
     await this.#workers.start(workerPlans(planParts));

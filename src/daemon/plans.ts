@@ -11,6 +11,7 @@ import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./
 
 export interface PlanParts {
   readonly workers: number;
+  readonly busyPoll_us: number;
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly counters: Counters;
@@ -27,6 +28,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
     return {
       worker,
       wakeFd: parts.descriptors.own(wakeFd),
+      busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       counters: parts.counters.sharedState(),
       vxlan: parts.tunnels

@@ -44,6 +44,8 @@ export interface IpipTunnelPlan extends IpipSettings {
 export interface WorkerPlan {
   readonly worker: number;
   readonly wakeFd: number;
+  /** 0: never. */
+  readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
   readonly counters: CountersState;
   readonly vxlan: readonly VxlanTunnelPlan[];

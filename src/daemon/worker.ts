@@ -137,6 +137,7 @@ function main(plan: WorkerPlan): void {
   const parts = new WorkerParts(plan);
   const loop = new WorkerLoop({
     wakeFd: plan.wakeFd,
+    busyPoll_us: plan.busyPoll_us,
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
   const ports = new Map<number, VxlanIngress>();

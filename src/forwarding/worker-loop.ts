@@ -7,9 +7,10 @@
 // Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor
 // whose device is gone is taken out and reported; the loop goes on with the rest.
 
-import { MAX_READY, native } from "#native";
+import { native, READY_WAITED_US, READY_WORDS } from "#native";
 import { EAGAIN, EBADF, EBADFD, ENODEV, ENXIO } from "../packet/errno.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
+import { BusyPoll } from "./busy-poll.js";
 
 /**
  * errno of a descriptor that will never work again: closed, or its device is gone (EBADFD: TUN
@@ -34,6 +35,8 @@ export interface Source {
 }
 
 export interface WorkerLoopOptions {
+  /** How long to look for more before sleeping, microseconds; 0: never. */
+  readonly busyPoll_us: number;
   /** eventfd with which the main thread wakes the worker. */
   readonly wakeFd: number;
   /** Told of a source that failed for good; it is not run again. */
@@ -45,12 +48,14 @@ export class WorkerLoop {
   readonly #sources: (Source | undefined)[] = [undefined];
   /** Failures in a row, by token. */
   readonly #failures: number[] = [0];
-  readonly #ready = new Int32Array(2 * MAX_READY);
+  readonly #ready = new Int32Array(READY_WORDS);
   readonly #options: WorkerLoopOptions;
+  readonly #busyPoll: BusyPoll;
   #stopping = false;
 
   constructor(options: WorkerLoopOptions) {
     this.#options = options;
+    this.#busyPoll = new BusyPoll(options.busyPoll_us);
     this.#poll = native.pollCreate();
     if (this.#poll < 0) throw new Error(`epoll_create1 failed: errno ${-this.#poll}`);
     this.#watch(options.wakeFd, WAKE_TOKEN);
@@ -65,35 +70,40 @@ export class WorkerLoop {
   /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
   run(shouldStop: () => boolean): void {
     while (!this.#stopping) {
-      const count = native.pollWait(this.#poll, this.#ready, FOR_EVER);
+      const busy_us = this.#busyPoll.next_us();
+      const count = native.pollWait(this.#poll, this.#ready, FOR_EVER, busy_us);
       const now_s = monotonicSeconds();
+      let moved = 0;
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i];
         if (token === WAKE_TOKEN) {
           native.wakeDrain(this.#options.wakeFd);
           this.#stopping = shouldStop();
         } else {
-          this.#runSource(token, now_s);
+          moved += this.#runSource(token, now_s);
         }
       }
+      this.#busyPoll.learn(this.#ready[READY_WAITED_US], moved);
     }
     native.descriptorClose(this.#poll);
   }
 
-  #runSource(token: number, now_s: number): void {
+  /** @returns what was moved */
+  #runSource(token: number, now_s: number): number {
     const source = this.#sources[token];
-    if (source === undefined) return;
+    if (source === undefined) return 0;
     const moved = source.run(now_s);
     if (moved >= 0 || moved === -EAGAIN) {
       this.#failures[token] = 0;
-      return;
+      return Math.max(0, moved);
     }
     // One packet that the kernel could not hand over (ENOMEM, a GSO type it does not know) is no
     // reason to stop.
-    if (!GONE.includes(-moved) && ++this.#failures[token] < MAX_FAILURES) return;
+    if (!GONE.includes(-moved) && ++this.#failures[token] < MAX_FAILURES) return 0;
     native.pollRemove(this.#poll, source.fd);
     this.#sources[token] = undefined;
     this.#options.onSourceLost(source.name, -moved);
+    return 0;
   }
 
   #watch(fd: number, token: number): void {

@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
-import { MAX_READY, native, POLL_ERROR, POLL_IN } from "#native";
+import { MAX_READY, native, POLL_ERROR, POLL_IN, READY_WAITED_US, READY_WORDS } from "#native";
 import { Descriptors, Receiver, Sender } from "./batches.js";
 import { fixturePath } from "./tap-pair.js";
 
@@ -21,11 +21,12 @@ const makePoll = (): number => descriptors.take(native.pollCreate(), "pollCreate
 const makeWake = (): number => descriptors.take(native.wakeCreate(), "wakeCreate");
 
 /** (token, events) pairs of one wait, by token. */
-function wait(poll: number, timeout_ms: number, room = MAX_READY): [number, number][] {
-  const ready = new Int32Array(2 * room).fill(-1);
-  const count = native.pollWait(poll, ready, timeout_ms);
+function wait(poll: number, timeout_ms: number, busy_us = 0): [number, number][] {
+  const ready = new Int32Array(READY_WORDS).fill(-1);
+  const count = native.pollWait(poll, ready, timeout_ms, busy_us);
   if (count < 0) throw new Error(`pollWait: ${count}`);
-  expect(ready.slice(2 * count).every((word) => word === -1)).toBe(true);
+  const untouched = ready.slice(2 * count, READY_WAITED_US);
+  expect(untouched.every((word) => word === -1)).toBe(true);
   const pairs = Array.from({ length: count }, (_, n) => [ready[2 * n], ready[2 * n + 1]]);
   return pairs.sort((a, b) => a[0] - b[0]) as [number, number][];
 }
@@ -63,8 +64,37 @@ describe("poll", () => {
       native.pollAdd(poll, wake, n);
       native.wakeSignal(wake);
     }
-    expect(wait(poll, 0, 3)).toHaveLength(3);
-    expect(wait(poll, 0, MAX_READY + 6)).toHaveLength(MAX_READY);
+    expect(wait(poll, 0)).toHaveLength(MAX_READY);
+  });
+
+  it("looks before it sleeps, as long as it was told, and says how long it took", () => {
+    const poll = makePoll();
+    const ready = new Int32Array(READY_WORDS);
+    const started_us = performance.now() * 1000;
+    expect(native.pollWait(poll, ready, 0, 20_000)).toBe(0);
+    const took_us = performance.now() * 1000 - started_us;
+    expect(took_us).toBeGreaterThanOrEqual(19_999);
+    expect(ready[READY_WAITED_US]).toBeGreaterThanOrEqual(19_999);
+    expect(ready[READY_WAITED_US]).toBeLessThanOrEqual(took_us);
+  });
+
+  it("finds while it looks what is ready already, or becomes ready", async () => {
+    const poll = makePoll();
+    const wake = makeWake();
+    native.pollAdd(poll, wake, 5);
+    native.wakeSignal(wake);
+    const ready = new Int32Array(READY_WORDS);
+    expect(native.pollWait(poll, ready, -1, 1_000_000)).toBe(1);
+    expect(ready[READY_WAITED_US]).toBeLessThan(500_000);
+    native.wakeDrain(wake);
+    const later = makeWake();
+    native.pollAdd(poll, later, 6);
+    const shared = new SharedArrayBuffer(12);
+    const worker = new Worker(fixturePath("signal-later.mjs"), { workerData: { later, shared } });
+    const ended = once(worker, "exit");
+    await Atomics.waitAsync(new Int32Array(shared), 0, 0, 5000).value;
+    expect(wait(poll, 0, 5_000_000)).toEqual([[6, POLL_IN]]);
+    await ended;
   });
 
   it("waits as long as it was told", () => {
@@ -110,9 +140,9 @@ describe("poll", () => {
     expect(native.pollAdd(poll, wake, 2)).toBe(EEXIST);
     expect(native.pollAdd(poll, -1, 1)).toBe(EBADF);
     expect(native.pollAdd(poll, poll, 1)).toBe(EINVAL);
-    expect(native.pollWait(wake, new Int32Array(2), 0)).toBe(EINVAL);
-    expect(native.pollWait(poll, new Int32Array(1), 0)).toBe(EINVAL);
-    expect(native.pollWait(-1, new Int32Array(2), 0)).toBe(EBADF);
+    expect(native.pollWait(wake, new Int32Array(READY_WORDS), 0, 0)).toBe(EINVAL);
+    expect(native.pollWait(poll, new Int32Array(READY_WORDS - 1), 0, 0)).toBe(EINVAL);
+    expect(native.pollWait(-1, new Int32Array(READY_WORDS), 0, 0)).toBe(EBADF);
     expect(native.wakeSignal(-1)).toBe(EBADF);
     expect(native.wakeDrain(-1)).toBe(EBADF);
     expect(native.descriptorClose(-1)).toBe(EBADF);

@@ -81,6 +81,7 @@ describe("docs/configuration.md", () => {
       ["log.level", defaultValues.logLevel],
       ["metrics.listen", defaultValues.metricsListen],
       ["workers", defaultValues.workers],
+      ["busy_poll_us", defaultValues.busyPoll_us],
       ["mtu", defaultValues.mtu],
       ["allow", defaultValues.allow],
       ["udp_csum", defaultValues.udpCsum],

@@ -25,6 +25,7 @@ const CONTRACT_EFFECTIVE: Config = {
   log: { level: "info" },
   metrics: { listen: "127.0.0.1:9479" },
   workers: "auto",
+  busy_poll_us: 60,
   offloads: { tso: true, uso: true, udp_segment: true, udp_gro: true, tun_checksum: true },
   tunnels: [
     {
@@ -75,6 +76,7 @@ describe("the effective configuration", () => {
       log: { level: "info" },
       metrics: { listen: "off" },
       workers: "auto",
+      busy_poll_us: 60,
       offloads: { tso: true, uso: true, udp_segment: true, udp_gro: true, tun_checksum: true },
       tunnels: [
         {
@@ -206,6 +208,8 @@ describe("the effective configuration", () => {
   it.each([
     "workers: 1",
     "workers: 16",
+    "busy_poll_us: 0",
+    "busy_poll_us: 1000",
     'metrics: { listen: "[::1]:1" }',
     "metrics: { listen: off }",
     "log: { level: trace }",

@@ -5,8 +5,22 @@ import { describe, it } from "vitest";
 import { type Case, expectOnlyProblem, rootWith, titled, vxlanWith } from "./documents.js";
 
 const ROOT_CASES: Case[] = [
-  ["", 1, 1, "", "a mapping with control, log, metrics, workers, offloads, tunnels", "nothing"],
-  ["[1]", 1, 1, "", "a mapping with control, log, metrics, workers, offloads, tunnels", "a list"],
+  [
+    "",
+    1,
+    1,
+    "",
+    "a mapping with control, log, metrics, workers, busy_poll_us, offloads, tunnels",
+    "nothing",
+  ],
+  [
+    "[1]",
+    1,
+    1,
+    "",
+    "a mapping with control, log, metrics, workers, busy_poll_us, offloads, tunnels",
+    "a list",
+  ],
   ["workers: 1", 1, 1, "tunnels", "a list of 1 to 256 tunnels", "nothing"],
   ["tunnels: []", 1, 10, "tunnels", "a list of 1 to 256 tunnels", "an empty list"],
   ["tunnels:", 1, 1, "tunnels", "a list of 1 to 256 tunnels", "nothing"],
@@ -49,7 +63,7 @@ const ROOT_CASES: Case[] = [
     6,
     1,
     "colour",
-    "one of the keys control, log, metrics, workers, offloads, tunnels",
+    "one of the keys control, log, metrics, workers, busy_poll_us, offloads, tunnels",
     'the unknown key "colour"',
   ],
   [
@@ -57,7 +71,7 @@ const ROOT_CASES: Case[] = [
     6,
     1,
     "__proto__",
-    "one of the keys control, log, metrics, workers, offloads, tunnels",
+    "one of the keys control, log, metrics, workers, busy_poll_us, offloads, tunnels",
     'the unknown key "__proto__"',
   ],
   [
