@@ -26,7 +26,7 @@ export interface Path {
   readonly name: string;
   /** Frames or runs of one batch: decisions that are made. */
   readonly batch: number;
-  /** Moves a batch. @returns frames or runs */
+  /** Moves a batch. @returns frames or runs, of which a superpacket is one */
   readonly move: (now_s: number) => number;
 }
 
@@ -38,6 +38,12 @@ const SEGMENTS = 40;
 /** Superpackets that fit a batch's arena. */
 const SUPERPACKETS = 15;
 const FLOOD_REMOTES = 3;
+
+/** What was in a batch, once it has moved: forwarders tell packets on the wire. */
+function whole(batch: number, packets: number): number {
+  if (packets < batch) throw new Error(`${packets} packets moved of a batch of ${batch}`);
+  return batch;
+}
 
 function frames(count: number, spec: Omit<FrameSpec, "flow">): Uint8Array[] {
   return Array.from({ length: count }, (_, flow) => makeFrame({ ...spec, flow }).bytes);
@@ -57,7 +63,7 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
   const { remotes, counters } = host;
   const parts = { tunnel, batch: host.batch, remotes, sender: new StandingSender(), counters };
   const egress = new VxlanEgress({ ...parts, udpSegment: true });
-  return { name, batch, move: () => egress.run(FRAMES) };
+  return { name, batch, move: () => whole(batch, egress.run(FRAMES)) };
 }
 
 /** `count` frames, each with its VXLAN header, one behind the other. */
@@ -80,7 +86,7 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const receiver = new StandingReceiver(runs, segments);
   const ingress = new VxlanIngress({ receiver, batch: ingressBatch, writer, counters });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => ingress.run(RUNS, now_s) };
+  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
 }
 
 function ipipEgress(name: string): Path {
@@ -90,7 +96,7 @@ function ipipEgress(name: string): Path {
   const { batch, remotes, counters } = host;
   const sender = new StandingSender();
   const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters });
-  return { name, batch: FRAMES, move: () => egress.run(FRAMES) };
+  return { name, batch: FRAMES, move: () => whole(FRAMES, egress.run(FRAMES)) };
 }
 
 function ipipPacket(frame: Uint8Array): Uint8Array {
@@ -111,7 +117,7 @@ function ipipIngress(name: string): Path {
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
   const ingress = new IpipIngress({ receiver, batch: ingressBatch, writer, counters });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => ingress.run(RUNS, now_s) };
+  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
 }
 
 /** Every path, each made when it is due. */

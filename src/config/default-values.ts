@@ -8,7 +8,7 @@ export const defaultValues = {
   metricsListen: "off",
   workers: "auto",
   /** Microseconds; where it helps and what it costs: docs/performance.md. */
-  busyPoll_us: 60,
+  busyPoll_us: 100,
   offload: true,
   mtu: "auto",
   mac: "auto",

@@ -82,18 +82,23 @@ export class IpipEgress implements TooBigAnswerer {
     this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
   }
 
-  /** Moves at most `limit` packets. @returns packets read, or -errno (-EAGAIN: there was none) */
+  /**
+   * Moves at most `limit` packets.
+   * @returns packets on the wire that they stand for, or -errno (-EAGAIN: there was none)
+   */
   run(limit: number): number {
     const count = this.#tunnel.device.readBatch(this.#batch, limit);
     if (count <= 0) return count;
     this.#batch.beginSends();
+    let packets = 0;
     for (let frame = 0; frame < count; frame++) {
       const reason = this.#decide(frame);
-      if (reason < 0) continue;
-      this.#counters.drop(this.#tunnel.index, reason, this.#batch.wirePackets(frame));
+      const framePackets = this.#batch.wirePackets(frame);
+      packets += framePackets;
+      if (reason >= 0) this.#counters.drop(this.#tunnel.index, reason, framePackets);
     }
     this.#sends.flush(this.#sender, this.#tunnel.index, this);
-    return count;
+    return packets;
   }
 
   /** From SendList: a packet did not fit the path. */

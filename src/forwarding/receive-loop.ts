@@ -32,13 +32,20 @@ export abstract class ReceiveLoop {
     this.counters = parts.counters;
   }
 
-  /** Moves at most `limit` messages. @returns runs, or -errno (-EAGAIN: there was none) */
+  /**
+   * Moves at most `limit` messages.
+   * @returns segments in them, or -errno (-EAGAIN: there was none)
+   */
   run(limit: number, now_s: number): number {
     const count = this.receiver.receiveBatch(this.batch, limit);
     if (count <= 0) return count;
-    for (let run = 0; run < count; run++) this.decide(run, now_s);
+    let segments = 0;
+    for (let run = 0; run < count; run++) {
+      this.decide(run, now_s);
+      segments += this.batch.runs[run * RUN_WORDS + RUN_SEGMENTS];
+    }
     this.writer.flush();
-    return count;
+    return segments;
   }
 
   /** Gives the run to a device or counts why not. */

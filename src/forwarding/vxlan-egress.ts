@@ -82,15 +82,22 @@ export class VxlanEgress implements TooBigAnswerer {
     this.#defaultFlags = parts.udpSegment ? 0 : SEND_NO_GSO;
   }
 
-  /** Moves at most `limit` frames. @returns frames read, or -errno (-EAGAIN: there was none) */
+  /**
+   * Moves at most `limit` frames.
+   * @returns packets on the wire that they stand for, or -errno (-EAGAIN: there was none)
+   */
   run(limit: number): number {
     const count = this.#tunnel.device.readBatch(this.#batch, limit);
     if (count <= 0) return count;
     this.#batch.beginSends();
     this.#refreshFloodList();
-    for (let frame = 0; frame < count; frame++) this.#decide(frame);
+    let packets = 0;
+    for (let frame = 0; frame < count; frame++) {
+      this.#decide(frame);
+      packets += this.#batch.wirePackets(frame);
+    }
     this.#flush();
-    return count;
+    return packets;
   }
 
   /** From SendList: a frame did not fit the path. */

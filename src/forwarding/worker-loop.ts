@@ -30,7 +30,7 @@ export interface Source {
   readonly fd: number;
   /** For people: "device vxlan100", "udp 10.57.4.20:4789". */
   readonly name: string;
-  /** Moves one batch. @returns what was moved, or -errno */
+  /** Moves one batch. @returns packets that were moved, superpackets as many as they are, or -errno */
   run(now_s: number): number;
 }
 

@@ -25,7 +25,7 @@ const CONTRACT_EFFECTIVE: Config = {
   log: { level: "info" },
   metrics: { listen: "127.0.0.1:9479" },
   workers: "auto",
-  busy_poll_us: 60,
+  busy_poll_us: 100,
   offloads: { tso: true, uso: true, udp_segment: true, udp_gro: true, tun_checksum: true },
   tunnels: [
     {
@@ -76,7 +76,7 @@ describe("the effective configuration", () => {
       log: { level: "info" },
       metrics: { listen: "off" },
       workers: "auto",
-      busy_poll_us: 60,
+      busy_poll_us: 100,
       offloads: { tso: true, uso: true, udp_segment: true, udp_gro: true, tun_checksum: true },
       tunnels: [
         {
