@@ -159,6 +159,8 @@ function differencesOf(old: BenchReport, now: BenchReport): Difference[] {
     kernel: environment.kernel,
     CPU: `${environment.cpuCount} x ${environment.cpu}`,
     "Node.js": environment.node,
+    iperf3: environment.iperf3 ?? "unknown",
+    "latency measured by": environment.latencyTool,
     reference,
     rounds: String(rounds),
     "seconds of each transfer": String(seconds),

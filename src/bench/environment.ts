@@ -6,7 +6,7 @@ import { realpathSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { culvertVersion } from "../control/version.js";
 import { projectRoot } from "../testbed/project.js";
-import { latencyTool } from "./workloads/all-workloads.js";
+import { type LatencyTool, latencyTool } from "./workloads/latency.js";
 
 export interface Environment {
   kernel: string;
@@ -42,7 +42,8 @@ function readCommit(): string {
   return commit + (git("status", "--porcelain") === "" ? "" : "+changes");
 }
 
-export function readEnvironment(): Environment {
+/** @param latency what measures latency; two hosts agree on it */
+export function readEnvironment(latency: LatencyTool = latencyTool()): Environment {
   const iperf3 = /^iperf (\S+)/.exec(outputOf("iperf3", "--version") ?? "")?.[1];
   return {
     kernel: release(),
@@ -53,7 +54,7 @@ export function readEnvironment(): Environment {
     culvert: culvertVersion(),
     commit: readCommit(),
     ...(iperf3 !== undefined && { iperf3 }),
-    latencyTool: latencyTool(),
+    latencyTool: latency,
     date: new Date().toISOString(),
   };
 }

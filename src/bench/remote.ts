@@ -132,7 +132,7 @@ async function measureWays(
     progress(lines.line(turn));
   }
   return {
-    ...{ format: "culvert-bench", version: REPORT_VERSION, environment: readEnvironment() },
+    ...{ format: "culvert-bench", version: REPORT_VERSION, environment: readEnvironment(latency) },
     ...{ reference: REMOTE_REFERENCE, rounds, seconds, workloads, settings: [{}] },
     variants: ways.map(({ name, title, missing }) => ({
       ...{ name, title },

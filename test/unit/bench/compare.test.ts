@@ -228,10 +228,12 @@ describe("renderComparison", () => {
   });
 
   it("shows where machine and run differ", () => {
-    const environment = { ...now.environment, kernel: "6.19.1", node: "v22.1.0" };
+    const changed = { kernel: "6.19.1", node: "v22.1.0", latencyTool: "sockperf" };
+    const environment = { ...now.environment, ...changed };
     const text = renderComparison(compareReports(old, { ...now, environment, seconds: 10 }));
     expect(text).toContain("  kernel                    6.18.5 -> 6.19.1\n");
     expect(text).toContain("  Node.js                   v20.20.2 -> v22.1.0\n");
+    expect(text).toMatch(/ {2}latency measured by +\S+ -> sockperf\n/);
     expect(text).toContain("  seconds of each transfer  3 -> 10\n");
     expect(text).not.toContain("  CPU ");
   });
