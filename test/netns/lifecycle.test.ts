@@ -1,7 +1,7 @@
 // A daemon's beginning and end: wrong configs, things that are taken or missing, signals under
 // load, what is left behind (nothing), and commands without a daemon.
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../../src/testbed/daemon.js";
 import { ping } from "../../src/testbed/ping.js";
@@ -287,6 +287,18 @@ describe("one of two devices", () => {
     expect(state).toEqual({ vxlan100: true, ipip0: false });
     left.host.ip("link", "del", "vxlan100");
     expect((await daemon.child.wait(20_000)).status).toBe(1);
+  });
+});
+
+describe("a worker", () => {
+  it("asks the scheduler for a long time slice", async (context) => {
+    const { pid } = await bed.start(left.host, vxlan());
+    const slices = readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const shown = readFileSync(`/proc/${pid}/task/${thread}/sched`, "utf8");
+      return /^se\.slice\s*:\s*(\d+)$/m.exec(shown)?.[1];
+    });
+    if (slices.includes(undefined)) return context.skip("this kernel shows no slice");
+    expect(slices.filter((slice) => slice === "10000000")).toHaveLength(1);
   });
 });
 

@@ -243,6 +243,15 @@ describe("superpackets", () => {
     // The memory underlay has no segmentation: it refuses what a real one would have cut.
     expect(fixture.host.counts(0)).toEqual({ egressSuperpackets: 1, "underlay-error": 3 });
   });
+
+  it("count as what they are on the wire, so that a stream is not taken for requests", () => {
+    const device = new SuperpacketDevice(0);
+    const { egress } = hostWith({ device });
+    device.gsoType = GSO_UDP_L4;
+    device.gsoSize = 10;
+    device.toRead.push(frame4());
+    expect(egress.run(16)).toBe(3);
+  });
 });
 
 describe("the outer header", () => {
