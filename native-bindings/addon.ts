@@ -88,7 +88,8 @@ export interface Native {
   netlinkReceive(fd: number, bytes: Uint8Array): number;
   netlinkClose(fd: number): number;
 
-  checksumBytes(bytes: Uint8Array): number;
+  /** Folded sum by vectors of `laneBits` (0: as wide as they come), or -ENOTSUP. */
+  checksumBytes(bytes: Uint8Array, laneBits: number): number;
 
   /** For benchmarks: a socket that waits for clients, TCP with `stream` 1, UDP with 0. */
   echoOpen(stream: number, port: number): number;

@@ -70,18 +70,35 @@ __attribute__((target("avx512f"))) uint64_t sum512(const uint8_t* data, size_t l
   return sumLanes<Lanes512>(data, length);
 }
 
-Sum chooseSum() {
+bool canSum(uint32_t laneBits) {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return sum512;
-  return __builtin_cpu_supports("avx2") ? sum256 : sum128;
+  return laneBits == 512 ? __builtin_cpu_supports("avx512f") != 0 : __builtin_cpu_supports("avx2") != 0;
 }
 #else
-Sum chooseSum() { return sum128; }
+constexpr Sum sum256 = nullptr, sum512 = nullptr;
+bool canSum(uint32_t) { return false; }
 #endif
 
-const Sum chosen = chooseSum();
+// The version with lanes of that many bits together, or null where this machine has no such instructions.
+Sum sumOf(uint32_t laneBits) {
+  if (laneBits == 128) return sum128;
+  return (laneBits == 256 || laneBits == 512) && canSum(laneBits) ? (laneBits == 512 ? sum512 : sum256) : nullptr;
+}
+
+Sum widestSum() {
+  if (const Sum widest = sumOf(512)) return widest;
+  const Sum wide = sumOf(256);
+  return wide == nullptr ? sum128 : wide;
+}
+
+const Sum chosen = widestSum();
 
 }  // namespace
+
+int64_t foldedSum(uint32_t laneBits, const uint8_t* data, size_t length) {
+  const Sum sum = laneBits == 0 ? chosen : sumOf(laneBits);
+  return sum == nullptr ? -1 : fold(sum(data, length));
+}
 
 uint64_t sumBytes(const uint8_t* data, size_t length) { return chosen(data, length); }
 

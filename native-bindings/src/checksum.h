@@ -28,6 +28,9 @@ inline void storeBig32(uint8_t* at, uint32_t value) { store32(at, __builtin_bswa
 /** Unfolded sum of `length` bytes (an odd last byte is padded with zero). */
 uint64_t sumBytes(const uint8_t* data, size_t length);
 
+/** The same, folded, by the version for vectors of `laneBits` (0: the one in use); -1 where this machine has none. */
+int64_t foldedSum(uint32_t laneBits, const uint8_t* data, size_t length);
+
 /** Folds a sum to 16 bits, not complemented. */
 inline uint16_t fold(uint64_t sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);

@@ -11,12 +11,16 @@ namespace culvert {
 
 namespace {
 
-// checksumBytes(bytes: Uint8Array): folded one's complement sum of all bytes, in native byte order
+// checksumBytes(bytes: Uint8Array, laneBits): folded one's complement sum of all bytes, in native byte order, by the
+// version for vectors of that width (0: the one in use); -ENOTSUP where this machine lacks it
 napi_value checksumBytes(napi_env env, napi_callback_info info) {
-  Arguments<1> args(env, info);
+  Arguments<2> args(env, info);
   size_t length = 0;
   const uint8_t* data = args.bytes(0, &length);
-  return integerResult(env, args.ok ? fold(sumBytes(data, length)) : -EINVAL);
+  const int32_t laneBits = args.integer(1);
+  if (!args.ok || laneBits < 0) return integerResult(env, -EINVAL);
+  const int64_t sum = foldedSum(static_cast<uint32_t>(laneBits), data, length);
+  return integerResult(env, sum < 0 ? -ENOTSUP : sum);
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ const good: Record<string, unknown[]> = {
   netlinkSend: [-1, bytes, 1],
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
-  checksumBytes: [bytes],
+  checksumBytes: [bytes, 0],
   echoOpen: [0, 0],
   echoServe: [-1, 0, 0],
   pingPong: ["127.0.0.1", 9, 0, new Int32Array(1), new Int32Array(1)],
