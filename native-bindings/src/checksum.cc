@@ -4,6 +4,8 @@
 // x86-64; other machines get the narrow one.
 #include "checksum.h"
 
+#include <initializer_list>
+
 namespace culvert {
 
 namespace {
@@ -70,25 +72,23 @@ __attribute__((target("avx512f"))) uint64_t sum512(const uint8_t* data, size_t l
   return sumLanes<Lanes512>(data, length);
 }
 
-bool canSum(uint32_t laneBits) {
-  __builtin_cpu_init();
-  return laneBits == 512 ? __builtin_cpu_supports("avx512f") != 0 : __builtin_cpu_supports("avx2") != 0;
-}
-#else
-constexpr Sum sum256 = nullptr, sum512 = nullptr;
-bool canSum(uint32_t) { return false; }
 #endif
 
 // The version with lanes of that many bits together, or null where this machine has no such instructions.
 Sum sumOf(uint32_t laneBits) {
-  if (laneBits == 128) return sum128;
-  return (laneBits == 256 || laneBits == 512) && canSum(laneBits) ? (laneBits == 512 ? sum512 : sum256) : nullptr;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (laneBits == 512 && __builtin_cpu_supports("avx512f")) return sum512;
+  if (laneBits == 256 && __builtin_cpu_supports("avx2")) return sum256;
+#endif
+  return laneBits == 128 ? sum128 : nullptr;
 }
 
 Sum widestSum() {
-  if (const Sum widest = sumOf(512)) return widest;
-  const Sum wide = sumOf(256);
-  return wide == nullptr ? sum128 : wide;
+  for (const uint32_t laneBits : {512u, 256u}) {
+    if (const Sum sum = sumOf(laneBits)) return sum;
+  }
+  return sum128;
 }
 
 const Sum chosen = widestSum();

@@ -6,7 +6,7 @@ import { realpathSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { culvertVersion } from "../control/version.js";
 import { projectRoot } from "../testbed/project.js";
-import { type LatencyTool, latencyTool } from "./workloads/latency.js";
+import { type LatencyTool, latencyTool } from "./workloads/all-workloads.js";
 
 export interface Environment {
   kernel: string;

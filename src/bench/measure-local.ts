@@ -20,7 +20,7 @@ import {
   type Sample,
   type Setting,
 } from "./report-model.js";
-import { onOff } from "./report-view.js";
+import { inForceText } from "./report-view.js";
 import { DAEMON_WORKLOAD, runRounds } from "./rounds.js";
 import { createWorkload } from "./workloads/all-workloads.js";
 
@@ -168,9 +168,8 @@ class LocalRun {
 
   async #measure(setting: LocalSetting, bed: LocalBed, progress: Progress): Promise<void> {
     const offloadsInForce = readOffloads(bed);
-    const words = Object.entries(offloadsInForce).map(([word, on]) => `${word} ${onOff(on)}`);
     this.#say(
-      `underlay: veth, MTU ${setting.mtu_bytes}, offloads ${setting.offloads} (${words.join(", ")})`,
+      `underlay: veth, MTU ${setting.mtu_bytes}, offloads ${setting.offloads} (${inForceText(offloadsInForce)})`,
     );
     const { rounds, workloads, seconds } = this.#options;
     const turns = runRounds({

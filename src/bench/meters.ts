@@ -2,8 +2,9 @@
 // on the underlay. Also the merging of that with what the workload itself measured. Reads /proc and
 // device counters; starts nothing.
 
-import { machineCpu_s, processCpu_s } from "../testbed/cpu.js";
+import { machineCpu_s, processesCpu_s } from "../testbed/cpu.js";
 import type { Namespace } from "../testbed/namespace.js";
+import { GIB_BYTES } from "./metrics.js";
 import type { WorkloadResult } from "./workload.js";
 
 /** One number for each end of a path. */
@@ -41,15 +42,11 @@ export interface MeterResult {
 export function meterHosts(hosts: MeteredHosts): () => MeterResult {
   const read = (): MeterResult => ({
     machineCpu_s: machineCpu_s(),
-    ...(hosts.daemons && { daemonCpu_s: mapEnds(hosts.daemons, totalCpu_s) }),
+    ...(hosts.daemons && { daemonCpu_s: mapEnds(hosts.daemons, processesCpu_s) }),
     ...(hosts.wire && { wire: mapEnds(hosts.wire, (counters) => counters()) }),
   });
   const before = read();
   return () => subtract(read(), before);
-}
-
-function totalCpu_s(pids: readonly number[]): number {
-  return pids.reduce((total, pid) => total + processCpu_s(pid), 0);
 }
 
 function mapEnds<T, U>(ends: BothEnds<T>, map: (end: T) => U): BothEnds<U> {
@@ -103,8 +100,6 @@ export function wireCounters(namespace: Namespace, device: string): () => WireCo
   };
 }
 
-const gib_bytes = 2 ** 30;
-
 /**
  * Everything known of one workload: its own values, and CPU and wire figures relative to the
  * payload that arrived. Metric id (metrics.ts) -> finite value; what is not known is absent.
@@ -116,7 +111,7 @@ const gib_bytes = 2 ** 30;
 export function mergeMetrics(result: WorkloadResult, used: MeterResult): Record<string, number> {
   const { values, payload_bytes, generatorCpu_s: generator } = result;
   if (payload_bytes === undefined || payload_bytes <= 0) return { ...values };
-  const gib = payload_bytes / gib_bytes;
+  const gib = payload_bytes / GIB_BYTES;
   const daemon = used.daemonCpu_s ?? { client: 0, server: 0 };
   return {
     ...values,

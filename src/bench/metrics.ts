@@ -1,6 +1,9 @@
 // The one table of what is measured: workloads, their metrics, units, and which way is better.
 // Whoever shows or compares values reads it here.
 
+/** What `_per_gib` is per. */
+export const GIB_BYTES = 2 ** 30;
+
 export interface MetricInfo {
   /** Id in reports; ends in its unit. */
   readonly id: string;

@@ -2,6 +2,7 @@
 // line for every variant and round. Text only; somebody else prints it.
 
 import { metricInfo, workloadInfo } from "./metrics.js";
+import { unitText, valueText } from "./report-view.js";
 import { DAEMON_WORKLOAD, type Turn } from "./rounds.js";
 
 /** Starting the two halves, and iperf3's exchange of results: seen on an idle machine. */
@@ -87,8 +88,9 @@ export class Progress {
       const found = samples.find((one) => one.workload === id && one.metric === metric?.id);
       if (metric === undefined || found === undefined) return [];
       // `p50 us`: the unit goes behind the value, a name before it.
-      const [, name, unit] = /^(.* )?(\S+)$/.exec(metric.title)!;
-      return `${id} ${name ?? ""}${(found.value / metric.scale).toFixed(metric.digits)} ${unit}`;
+      const unit = unitText(metric);
+      const name = metric.title.slice(0, -unit.length);
+      return `${id} ${name}${valueText(metric, found.value)} ${unit}`;
     });
     const head = `[${clockTime(passed_s)}] round ${round + 1}/${this.#extent.rounds} ${variant.title}`;
     const failed = failures.map(({ workload, reason }) => `\n  ${workload} FAILED: ${reason}`);

@@ -162,14 +162,16 @@ export function viewOf(report: BenchReport): ReportView {
 function offloadsAbout({ offloads, offloadsInForce = {} }: Setting): string {
   const mode = Object.entries(offloadWords).find(([name]) => name === offloads);
   if (mode === undefined) return "";
-  const inForce = Object.entries(offloadsInForce).map(([name, on]) => `${name} ${onOff(on)}`);
-  const measured = inForce.length === 0 ? "" : ` (${printable(inForce.join(", "))})`;
+  const inForce = inForceText(offloadsInForce);
+  const measured = inForce === "" ? "" : ` (${printable(inForce)})`;
   return `offloads ${mode[0]}: ${mode[1]}${measured}`;
 }
 
-/** The words of ethtool(8). */
-export function onOff(on: boolean): string {
-  return on ? "on" : "off";
+/** `tx on, gro off`, in the words of ethtool(8). */
+export function inForceText(offloads: NonNullable<Setting["offloadsInForce"]>): string {
+  return Object.entries(offloads)
+    .map(([name, on]) => `${name} ${on ? "on" : "off"}`)
+    .join(", ");
 }
 
 /** `2026-11-01 12:00 UTC` of an ISO date. */

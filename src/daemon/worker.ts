@@ -34,9 +34,8 @@ import type {
  * The time slice that a worker asks of the scheduler. Long on purpose: an application with the
  * usual slice (0.7 to 3 ms) has the earlier deadline, so it runs as soon as a worker has woken it,
  * and reads its socket while the worker goes on filling it. With equal slices it waits until the
- * worker has emptied its queues, and on a busy host its socket's buffer (92 datagrams of 1,400
- * bytes by default) overflows: measured, half of the datagrams that had crossed the tunnel were
- * lost that way (docs/performance.md).
+ * worker has emptied its queues, and on a busy host its socket's buffer overflows: measured, 60 %
+ * of the datagrams that had crossed the tunnel were lost that way (docs/performance.md).
  */
 const SLICE_US = 10_000;
 

@@ -84,6 +84,11 @@ function statusMemory_bytes(pid: number, line: "VmRSS" | "VmHWM"): number {
   }
 }
 
+/** CPU seconds of the given processes together. */
+export function processesCpu_s(pids: readonly number[]): number {
+  return pids.reduce((total, pid) => total + processCpu_s(pid), 0);
+}
+
 export interface CpuUse {
   /** Whole machine. */
   machine_s: number;
@@ -93,10 +98,9 @@ export interface CpuUse {
 
 /** Starts counting; the returned function gives what was used since. */
 export function startCpuMeter(pids: readonly number[]): () => CpuUse {
-  const sum = (): number => pids.reduce((total, pid) => total + processCpu_s(pid), 0);
-  const before = { machine_s: machineCpu_s(), processes_s: sum() };
+  const before = { machine_s: machineCpu_s(), processes_s: processesCpu_s(pids) };
   return () => ({
     machine_s: machineCpu_s() - before.machine_s,
-    processes_s: sum() - before.processes_s,
+    processes_s: processesCpu_s(pids) - before.processes_s,
   });
 }

@@ -10,9 +10,8 @@ import {
   udpArguments,
 } from "../../testbed/iperf.js";
 import { hasCommand } from "../../testbed/process.js";
+import { GIB_BYTES } from "../metrics.js";
 import type { ClientOptions, Workload, WorkloadResult } from "../workload.js";
-
-const gib_bytes = 2 ** 30;
 
 /** TCP; `extra` are arguments of iperf3's client. */
 export function tcpWorkload(id: string, extra: readonly string[]): Workload {
@@ -49,7 +48,7 @@ export function tcpResult(output: string): WorkloadResult {
   return {
     values: {
       throughput_bits_per_s: bits_per_s,
-      retransmits_per_gib: retransmits / (bytes / gib_bytes),
+      retransmits_per_gib: retransmits / (bytes / GIB_BYTES),
     },
     payload_bytes: bytes,
     generatorCpu_s: cpu_s,
