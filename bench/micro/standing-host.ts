@@ -37,7 +37,7 @@ import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
-import type { VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
+import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
 import { RunWriter } from "../../src/forwarding/write-runs.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { EgressBatch } from "../../src/packet/egress-batch.js";
@@ -47,6 +47,22 @@ import { RemoteTable } from "../../src/remotes/remote-table.js";
 import { RouteTable } from "../../src/routes/route-table.js";
 import { Counters, WorkerCounters } from "../../src/telemetry/counters.js";
 import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underlay.js";
+
+// Options of a tunnel, all as the kernel's defaults have them.
+const PLAIN_OPTIONS = {
+  ttl: 0,
+  tos: 0,
+  df: DF_UNSET,
+  maxMacsPerRemote: 0,
+  rsc: false,
+  l2miss: false,
+  l3miss: false,
+  remcsumTx: false,
+  remcsumRx: false,
+  gbpId: -1,
+  gbpAllow: undefined,
+  bumLimit_pps: 0,
+} as const;
 
 const PORT = 4789;
 export const VNI = 100;
@@ -186,7 +202,13 @@ export class StandingHost {
     const remote = this.remote(REMOTE, PORT, VNI);
     const tunnel: VxlanTunnel = {
       ...{ index: 0, vni: VNI, macHi: 0x0200, macLo: 1, mtu_bytes: 1450, pathMtu_bytes: 1450 },
-      ...{ learning: true, proxy: false, strictReserved: false, dropInnerVlan: false },
+      ...{
+        learning: true,
+        proxy: false,
+        strictReserved: false,
+        ...PLAIN_OPTIONS,
+        dropInnerVlan: false,
+      },
       sources: new SourcePolicy(0, "known", this.remotes),
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),

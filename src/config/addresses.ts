@@ -119,7 +119,9 @@ export const EXPECTED_INTERFACE_ADDRESS =
   "an address with its prefix length such as 192.168.10.1/24 or fd00:10::1/64";
 export const EXPECTED_PREFIX = "a prefix such as 192.168.11.0/24 or fd00:11::/64";
 export const EXPECTED_MAC = "a unicast MAC address such as 02:00:00:00:00:0b";
-export const EXPECTED_FDB_MAC = `${EXPECTED_MAC}, or ${ZERO_MAC} for a flood list entry`;
+export const EXPECTED_FDB_MAC = `a MAC address such as 02:00:00:00:00:0b, or ${ZERO_MAC} for a flood list entry`;
+export const EXPECTED_GROUP = "a multicast address such as 239.1.1.1 or ff05::100";
+export const EXPECTED_PORT_RANGE = "a UDP port, or a range of ports such as 49152-65535";
 export const EXPECTED_LISTEN = 'off, or address:port such as "127.0.0.1:9479" or "[::1]:9479"';
 
 /** Any IPv4 or IPv6 address. */
@@ -187,7 +189,42 @@ export const macFault: Fault = (text) =>
   isUnicastMac(text) && canonicalMac(text) !== ZERO_MAC ? undefined : EXPECTED_MAC;
 
 /** The MAC of an FDB entry; all zero is the flood list's entry, as in bridge(8). */
-export const fdbMacFault: Fault = (text) => (isUnicastMac(text) ? undefined : EXPECTED_FDB_MAC);
+export const fdbMacFault: Fault = (text) => (MAC_PATTERN.test(text) ? undefined : EXPECTED_FDB_MAC);
+
+/** True for the MACs whose FDB entries hold a list of remotes: all zero, and multicast. */
+export function isListMac(mac: string): boolean {
+  return canonicalMac(mac) === ZERO_MAC || (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+}
+
+/** A multicast group of the underlay. Link-local IPv6 groups would need a zone. */
+export const groupFault: Fault = (text) => {
+  const address = parseAddress(text);
+  if (address === undefined) return EXPECTED_GROUP;
+  const [first, second] = address.bytes;
+  if (address.family === 4) return first >= 224 && first < 240 ? undefined : EXPECTED_GROUP;
+  if (first !== 0xff) return EXPECTED_GROUP;
+  return (second & 0x0f) > 2
+    ? undefined
+    : "an IPv6 group of wider than link-local scope, such as ff05::100";
+};
+
+/** Both ends included. */
+export interface PortRange {
+  min: number;
+  max: number;
+}
+
+/** Parses `4789` or `49152-65535`; undefined when it is neither or the range is empty. */
+export function parsePortRange(text: string): PortRange | undefined {
+  const match = /^([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?$/.exec(text);
+  if (match === null) return undefined;
+  const min = Number(match[1]);
+  const max = Number(match[2] ?? match[1]);
+  return min <= max && max <= 65_535 ? { min, max } : undefined;
+}
+
+export const portRangeFault: Fault = (text) =>
+  parsePortRange(text) === undefined ? EXPECTED_PORT_RANGE : undefined;
 
 /** Where metrics are served, or `off`. */
 export const listenFault: Fault = (text) =>

@@ -15,8 +15,25 @@ export const defaultValues = {
   allow: "known",
   /** IANA's port for VXLAN, RFC 7348 section 8; the kernel's own default is 8472. */
   vxlanPort: 4789,
-  /** 0: the hop limit of the route, as ip-link(8) has it for vxlan. */
+  /** 0: the hop limit of the route (multicast: 1), as ip-link(8) has it for vxlan. */
   vxlanTtl: 0,
+  /** DSCP 0; ECN is always the inner packet's [RFC 6040]. */
+  tos: 0,
+  df: "unset",
+  flowLabel: "auto",
+  /** RFC 7348 section 5: the dynamic range; the kernel's own default is ip_local_port_range. */
+  sourcePorts: "49152-65535",
+  udp6ZeroChecksum: false,
+  remoteChecksum: false,
+  gbp: "off",
+  routeShortCircuit: false,
+  missEvents: false,
+  notify: true,
+  keepalive_s: 10,
+  /** 0: no limit. */
+  bumLimit_pps: 0,
+  /** 0: no limit. */
+  maxMacsPerRemote: 0,
   udpCsum: true,
   learning: true,
   ageing_s: 300,
@@ -38,13 +55,19 @@ export const configLimits = {
   aliasedNodes: 10_000,
   /** Syntax errors cascade; after this many nobody reads on. */
   syntaxProblems: 1000,
-  tunnels: 256,
+  tunnels: 4096,
   remotes: 1024,
   workers: 16,
   busyPoll_us: 1000,
   vni: 0xff_ffff,
   port: 65_535,
   ttl: 255,
+  tos: 255,
+  flowLabel: 0xf_ffff,
+  gbpGroup: 0xffff,
+  gbpGroups: 256,
+  keepalive_s: 3600,
+  bumLimit_pps: 10_000_000,
   entries: 1_048_576,
   ageing_s: 0x7fff_ffff,
   routeMetric: 0xffff_ffff,

@@ -12,6 +12,7 @@ import {
 import { defaultValues } from "./default-values.js";
 import type {
   ConfigDocument,
+  GbpDocument,
   IpipTunnelDocument,
   RemoteDocument,
   RouteDocument,
@@ -42,16 +43,28 @@ export interface RemoteConfig {
   dst: string;
   port: number;
   vni: number;
+  /** Group id of frames to it; without it the tunnel's. */
+  gbp?: number;
 }
 
 export interface FdbEntryConfig extends RemoteConfig {
-  /** Unicast; all-zero entries have become `remotes`. */
+  /** Unicast or multicast; all-zero entries have become `remotes`. */
   mac: string;
+  /** NTF_ROUTER: route short circuit applies to frames for this MAC. */
+  router: boolean;
 }
 
 export interface NeighborConfig {
   ip: string;
   mac: string;
+  /** NTF_ROUTER: neighbour advertisements carry the R flag. */
+  router: boolean;
+}
+
+/** Group-based policy: what our frames carry, and from which groups frames are taken. */
+export interface GbpConfig {
+  id: number;
+  allow: "any" | number[];
 }
 
 /** Outer sources that may send to us: those configured, all, or those in one of the prefixes. */
@@ -75,9 +88,20 @@ export interface VxlanTunnelConfig extends CommonTunnelConfig {
   /** Underlay device. */
   dev?: string;
   port: number;
+  /** Source ports of outer packets: `49152-65535`, see `parsePortRange`. */
+  srcport: string;
   /** Outer TTL; 0: the route's hop limit. */
-  ttl: number;
+  ttl: "inherit" | number;
+  /** Outer TOS or traffic class; its ECN bits are always the inner packet's. */
+  tos: "inherit" | number;
+  df: "unset" | "set" | "inherit";
+  flowlabel: "auto" | number;
   udp_csum: boolean;
+  udp6_zero_csum_tx: boolean;
+  udp6_zero_csum_rx: boolean;
+  remcsum_tx: boolean;
+  remcsum_rx: boolean;
+  gbp: "off" | GbpConfig;
   mac: string;
   learning: boolean;
   /** Seconds; 0: learned entries never age. */
@@ -85,9 +109,22 @@ export interface VxlanTunnelConfig extends CommonTunnelConfig {
   /** FDB entries of any kind. */
   max_entries: number;
   proxy: boolean;
+  rsc: boolean;
+  l2miss: boolean;
+  l3miss: boolean;
+  /** Tell rtnetlink's listeners (`bridge monitor`) of changes. */
+  notify: boolean;
+  /** Seconds between keepalives to each remote; 0: none. */
+  keepalive_s: number;
+  /** Frames per second that are flooded, each way; 0: no limit. */
+  bum_limit_pps: number;
+  /** MACs learned from one remote; 0: no limit but max_entries. */
+  max_macs_per_remote: number;
   strict_reserved: boolean;
   inner_vlan: "pass" | "drop";
-  /** Flood list, all-zero FDB entries included. */
+  /** Multicast group of the underlay for BUM frames. */
+  group?: string;
+  /** Flood list, `remote` and all-zero FDB entries included; the group is not among them. */
   remotes: RemoteConfig[];
   fdb: FdbEntryConfig[];
   neighbors: NeighborConfig[];
@@ -145,17 +182,63 @@ function effectiveCommon(
   };
 }
 
+/** What the outer headers look like. */
+function effectiveOuter(tunnel: VxlanTunnelDocument) {
+  const { udp6ZeroChecksum, remoteChecksum } = defaultValues;
+  return {
+    ttl: tunnel.ttl ?? defaultValues.vxlanTtl,
+    tos: tunnel.tos ?? defaultValues.tos,
+    df: tunnel.df ?? defaultValues.df,
+    flowlabel: tunnel.flowlabel ?? defaultValues.flowLabel,
+    udp_csum: tunnel.udp_csum ?? defaultValues.udpCsum,
+    udp6_zero_csum_tx: tunnel.udp6_zero_csum_tx ?? udp6ZeroChecksum,
+    udp6_zero_csum_rx: tunnel.udp6_zero_csum_rx ?? udp6ZeroChecksum,
+    remcsum_tx: tunnel.remcsum_tx ?? remoteChecksum,
+    remcsum_rx: tunnel.remcsum_rx ?? remoteChecksum,
+    gbp: effectiveGbp(tunnel.gbp ?? defaultValues.gbp),
+  };
+}
+
+function effectiveGbp(gbp: GbpDocument): "off" | GbpConfig {
+  return gbp === "off" ? gbp : { id: gbp.id, allow: gbp.allow ?? "any" };
+}
+
+/** Misses, notifications, limits. */
+function effectivePolicy(tunnel: VxlanTunnelDocument) {
+  return {
+    rsc: tunnel.rsc ?? defaultValues.routeShortCircuit,
+    l2miss: tunnel.l2miss ?? defaultValues.missEvents,
+    l3miss: tunnel.l3miss ?? defaultValues.missEvents,
+    notify: tunnel.notify ?? defaultValues.notify,
+    keepalive_s: tunnel.keepalive_s ?? defaultValues.keepalive_s,
+    bum_limit_pps: tunnel.bum_limit_pps ?? defaultValues.bumLimit_pps,
+    max_macs_per_remote: tunnel.max_macs_per_remote ?? defaultValues.maxMacsPerRemote,
+  };
+}
+
+/** `4789` -> `4789-4789`: one form, which the schema takes again. */
+function canonicalPortRange(range: number | string): string {
+  const text = String(range);
+  return text.includes("-") ? text : `${text}-${text}`;
+}
+
 function effectiveVxlan(tunnel: VxlanTunnelDocument): VxlanTunnelConfig {
   const { vni } = tunnel;
   const port = tunnel.port ?? defaultValues.vxlanPort;
   const remoteOf = (remote: RemoteDocument): RemoteConfig =>
     typeof remote === "string"
       ? { dst: canonicalAddress(remote), port, vni }
-      : { dst: canonicalAddress(remote.dst), port: remote.port ?? port, vni: remote.vni ?? vni };
+      : {
+          ...{ dst: canonicalAddress(remote.dst), port: remote.port ?? port },
+          vni: remote.vni ?? vni,
+          ...(remote.gbp === undefined ? {} : { gbp: remote.gbp }),
+        };
   const fdb = (tunnel.fdb ?? []).map((entry) => ({
     mac: canonicalMac(entry.mac),
     ...remoteOf(entry),
+    router: entry.router ?? false,
   }));
+  const remote = tunnel.remote === undefined ? [] : [tunnel.remote];
   const flood = fdb.filter(({ mac }) => mac === ZERO_MAC);
   return {
     name: tunnel.name,
@@ -164,25 +247,29 @@ function effectiveVxlan(tunnel: VxlanTunnelDocument): VxlanTunnelConfig {
     ...(tunnel.local === undefined ? {} : { local: canonicalAddress(tunnel.local) }),
     ...(tunnel.dev === undefined ? {} : { dev: tunnel.dev }),
     port,
-    ttl: tunnel.ttl ?? defaultValues.vxlanTtl,
-    udp_csum: tunnel.udp_csum ?? defaultValues.udpCsum,
+    srcport: canonicalPortRange(tunnel.srcport ?? defaultValues.sourcePorts),
+    ...effectiveOuter(tunnel),
     mac: canonicalMac(tunnel.mac ?? defaultValues.mac),
     ...effectiveCommon(tunnel),
     learning: tunnel.learning ?? defaultValues.learning,
     ageing_s: tunnel.ageing_s ?? defaultValues.ageing_s,
     max_entries: tunnel.max_entries ?? defaultValues.maxEntries,
     proxy: tunnel.proxy ?? defaultValues.proxy,
+    ...effectivePolicy(tunnel),
     strict_reserved: tunnel.strict_reserved ?? defaultValues.strictReserved,
     inner_vlan: tunnel.inner_vlan ?? defaultValues.innerVlan,
-    allow: effectiveAllow(tunnel.allow),
+    // Who answers in a multicast group is not known beforehand: that is what a group is for.
+    allow: effectiveAllow(tunnel.allow ?? (tunnel.group === undefined ? undefined : "any")),
+    ...(tunnel.group === undefined ? {} : { group: canonicalAddress(tunnel.group) }),
     remotes: [
-      ...(tunnel.remotes ?? []).map(remoteOf),
-      ...flood.map(({ mac: _mac, ...remote }) => remote),
+      ...[...remote, ...(tunnel.remotes ?? [])].map(remoteOf),
+      ...flood.map(({ mac: _mac, router: _router, ...member }) => member),
     ],
     fdb: fdb.filter(({ mac }) => mac !== ZERO_MAC),
-    neighbors: (tunnel.neighbors ?? []).map(({ ip, mac }) => ({
+    neighbors: (tunnel.neighbors ?? []).map(({ ip, mac, router }) => ({
       ip: canonicalAddress(ip),
       mac: canonicalMac(mac),
+      router: router ?? false,
     })),
   };
 }

@@ -8,17 +8,21 @@ import {
   addressFault,
   EXPECTED_ADDRESS,
   EXPECTED_FDB_MAC,
+  EXPECTED_GROUP,
   EXPECTED_INTERFACE_ADDRESS,
   EXPECTED_LISTEN,
   EXPECTED_MAC,
+  EXPECTED_PORT_RANGE,
   EXPECTED_PREFIX,
   EXPECTED_UNDERLAY,
   EXPECTED_UNDERLAY_IPV4,
   type Fault,
   fdbMacFault,
+  groupFault,
   interfaceAddressFault,
   listenFault,
   macFault,
+  portRangeFault,
   prefixFault,
   underlayFault,
   underlayIpv4Fault,
@@ -43,11 +47,11 @@ function wholeNumber(min: number, max: number, prefix = "") {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-/** `auto` or a whole number; both branches expect the same words. */
-function autoOrWholeNumber(min: number, max: number) {
-  const prefix = "auto, or ";
+/** A word or a whole number; both branches expect the same words. */
+function wordOrWholeNumber<const Word extends string>(word: Word, min: number, max: number) {
+  const prefix = `${word}, or `;
   const error = `${prefix}a whole number from ${min} to ${max}`;
-  return z.union([z.literal("auto"), wholeNumber(min, max, prefix)], { error });
+  return z.union([z.literal(word), wholeNumber(min, max, prefix)], { error });
 }
 
 function oneOf<const Word extends string>(...words: readonly Word[]) {
@@ -119,24 +123,55 @@ const route = mapping({
   metric: wholeNumber(0, limits.routeMetric).optional(),
 });
 
-const remote = z.union(
-  [underlayAddress, mapping({ dst: underlayAddress, port: port.optional(), vni: vni.optional() })],
-  { error: `${EXPECTED_UNDERLAY}, or a mapping with dst, port, vni` },
-);
+const gbpGroup = wholeNumber(0, limits.gbpGroup);
 
-const fdbEntry = mapping({
-  mac: text(EXPECTED_FDB_MAC, fdbMacFault),
+const remoteShape = {
   dst: underlayAddress,
   port: port.optional(),
   vni: vni.optional(),
+  gbp: gbpGroup.optional(),
+};
+
+const remote = z.union([underlayAddress, mapping(remoteShape)], {
+  error: `${EXPECTED_UNDERLAY}, or a mapping with dst, port, vni, gbp`,
 });
 
-const neighbor = mapping({ ip: ipAddress, mac: text(EXPECTED_MAC, macFault) });
+const fdbEntry = mapping({
+  mac: text(EXPECTED_FDB_MAC, fdbMacFault),
+  ...remoteShape,
+  router: flag.optional(),
+});
+
+const neighbor = mapping({
+  ip: ipAddress,
+  mac: text(EXPECTED_MAC, macFault),
+  router: flag.optional(),
+});
+
+const GBP = "off, or a mapping with id and allow";
+const gbp = z.union(
+  [
+    z.literal("off"),
+    mapping({
+      id: gbpGroup,
+      allow: z
+        .union([z.literal("any"), list("group ids", gbpGroup, limits.gbpGroups)], {
+          error: "any, or a list of group ids",
+        })
+        .optional(),
+    }),
+  ],
+  { error: GBP },
+);
+
+/** YAML gives a lone port as a number. */
+const portRange = z.union([port, text(EXPECTED_PORT_RANGE, portRangeFault)], {
+  error: EXPECTED_PORT_RANGE,
+});
 
 const commonShape = {
   name: deviceName,
-  mtu: autoOrWholeNumber(limits.mtuMin_bytes, limits.mtuMax_bytes).optional(),
-  ttl: wholeNumber(0, limits.ttl).optional(),
+  mtu: wordOrWholeNumber("auto", limits.mtuMin_bytes, limits.mtuMax_bytes).optional(),
   addresses: list("addresses", text(EXPECTED_INTERFACE_ADDRESS, interfaceAddressFault)).optional(),
   routes: list("routes", route).optional(),
   allow: allow.optional(),
@@ -149,14 +184,33 @@ const vxlanTunnel = mapping({
   local: underlayAddress.optional(),
   dev: deviceName.optional(),
   port: port.optional(),
+  srcport: portRange.optional(),
+  ttl: wordOrWholeNumber("inherit", 0, limits.ttl).optional(),
+  tos: wordOrWholeNumber("inherit", 0, limits.tos).optional(),
+  df: oneOf("unset", "set", "inherit").optional(),
+  flowlabel: wordOrWholeNumber("auto", 0, limits.flowLabel).optional(),
   udp_csum: flag.optional(),
+  udp6_zero_csum_tx: flag.optional(),
+  udp6_zero_csum_rx: flag.optional(),
+  remcsum_tx: flag.optional(),
+  remcsum_rx: flag.optional(),
+  gbp: gbp.optional(),
   mac: deviceMac.optional(),
   learning: flag.optional(),
   ageing_s: wholeNumber(0, limits.ageing_s).optional(),
   max_entries: wholeNumber(1, limits.entries).optional(),
   proxy: flag.optional(),
+  rsc: flag.optional(),
+  l2miss: flag.optional(),
+  l3miss: flag.optional(),
+  notify: flag.optional(),
+  keepalive_s: wholeNumber(0, limits.keepalive_s).optional(),
+  bum_limit_pps: wholeNumber(0, limits.bumLimit_pps).optional(),
+  max_macs_per_remote: wholeNumber(0, limits.entries).optional(),
   strict_reserved: flag.optional(),
   inner_vlan: oneOf("pass", "drop").optional(),
+  remote: underlayAddress.optional(),
+  group: text(EXPECTED_GROUP, groupFault).optional(),
   remotes: list("remotes", remote, limits.remotes).optional(),
   fdb: list("FDB entries", fdbEntry).optional(),
   neighbors: list("neighbors", neighbor).optional(),
@@ -166,6 +220,7 @@ const ipipTunnel = mapping({
   ...commonShape,
   type: z.literal("ipip"),
   local: underlayIpv4,
+  ttl: wholeNumber(0, limits.ttl).optional(),
   remote: ipipRemote.optional(),
 });
 
@@ -188,7 +243,7 @@ export const configSchema = mapping({
     level: oneOf("trace", "debug", "info", "warn", "error", "fatal").optional(),
   }).optional(),
   metrics: mapping({ listen: text(EXPECTED_LISTEN, listenFault).optional() }).optional(),
-  workers: autoOrWholeNumber(1, limits.workers).optional(),
+  workers: wordOrWholeNumber("auto", 1, limits.workers).optional(),
   busy_poll_us: wholeNumber(0, limits.busyPoll_us).optional(),
   offloads: mapping({
     tso: flag.optional(),
@@ -210,3 +265,4 @@ export type VxlanTunnelDocument = Extract<TunnelDocument, { type: "vxlan" }>;
 export type IpipTunnelDocument = Extract<TunnelDocument, { type: "ipip" }>;
 export type RouteDocument = z.infer<typeof route>;
 export type RemoteDocument = z.infer<typeof remote>;
+export type GbpDocument = z.infer<typeof gbp>;

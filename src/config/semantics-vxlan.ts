@@ -6,6 +6,7 @@ import {
   canonicalAddress,
   canonicalMac,
   familyOf,
+  isListMac,
   ZERO_MAC,
 } from "./addresses.js";
 import { configLimits, defaultValues } from "./default-values.js";
@@ -26,8 +27,9 @@ function dstOf(remote: Draft<RemoteDocument> | undefined): string | undefined {
   return typeof remote === "object" ? remote.dst : remote;
 }
 
-function destinations({ remotes, fdb }: VxlanDraft, path: Path): Destination[] {
+function destinations({ remote, remotes, fdb }: VxlanDraft, path: Path): Destination[] {
   const found: Destination[] = [];
+  if (remote !== undefined) found.push({ dst: remote, path: [...path, "remote"] });
   (remotes ?? []).forEach((remote, index) => {
     const dst = dstOf(remote);
     const place = [...path, "remotes", index];
@@ -53,6 +55,7 @@ function checkUnderlay(tunnel: VxlanDraft, path: Path): Finding[] {
     findings.push({ path: [...path, "dev"], at: "value", expected });
   }
   const all = destinations(tunnel, path);
+  if (tunnel.group !== undefined) all.push({ dst: tunnel.group, path: [...path, "group"] });
   const source = local ?? all[0]?.dst;
   if (source === undefined) return findings;
   const family: AddressFamily = familyOf(source);
@@ -80,22 +83,51 @@ function remoteKey(
   return [canonicalAddress(dst), port ?? own, vni ?? tunnel.vni].join(" ");
 }
 
-/** Only the all-zero entry may have several remotes; they join the flood list. */
-function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
-  const { remotes, fdb, neighbors } = tunnel;
-  const flood = (remotes ?? []).map((remote) => remoteKey(remote, tunnel));
-  const flooded = new Set(flood.filter((key) => key !== undefined));
+/** What an underlay of multicast needs [ip-link(8): `group` and `remote` are one attribute]. */
+function checkGroup(tunnel: VxlanDraft, path: Path): Finding[] {
+  if (!Object.hasOwn(tunnel, "group")) return [];
   const findings: Finding[] = [];
+  if (!Object.hasOwn(tunnel, "dev")) {
+    const expected = "`dev` beside group: the device on which the group is joined";
+    findings.push({ path: [...path, "group"], at: "value", expected });
+  }
+  if (Object.hasOwn(tunnel, "remote")) {
+    const expected = "either `remote` or `group`; further remotes stand in `remotes`";
+    findings.push({ path: [...path, "remote"], at: "value", expected });
+  }
+  return findings;
+}
+
+/**
+ * Only all-zero and multicast entries may have several remotes; those of the first join the flood
+ * list.
+ */
+function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
+  const { remote, remotes, fdb, neighbors } = tunnel;
+  const flood = (remotes ?? []).map((member) => remoteKey(member, tunnel));
+  const first = remoteKey(remote, tunnel);
+  const flooded = new Set([first, ...flood].filter((key) => key !== undefined));
+  const findings: Finding[] = [];
+  if (first !== undefined && flood.includes(first)) {
+    const expected = "each remote of the flood list once (`remote` has it)";
+    const place = [...path, "remotes", flood.indexOf(first)];
+    findings.push({ path: place, at: "value", expected });
+  }
+  const listed = new Set<string>();
   const macs = (fdb ?? []).map((entry, index) => {
     if (entry?.mac === undefined) return undefined;
     const mac = canonicalMac(entry.mac);
-    if (mac !== ZERO_MAC) return mac;
+    if (!isListMac(mac)) return mac;
     const key = remoteKey(entry, tunnel);
-    if (key !== undefined && flooded.has(key)) {
-      const expected = "each remote of the flood list once";
+    const known = mac === ZERO_MAC ? flooded : listed;
+    const place = mac === ZERO_MAC ? key : `${mac} ${key}`;
+    if (key === undefined || place === undefined) return undefined;
+    if (known.has(place)) {
+      const list = mac === ZERO_MAC ? "the flood list" : mac;
+      const expected = `each remote of ${list} once`;
       findings.push({ path: [...path, "fdb", index, "dst"], at: "value", expected });
     }
-    if (key !== undefined) flooded.add(key);
+    known.add(place);
     return undefined;
   });
   const ips = (neighbors ?? []).map((entry) =>
@@ -121,5 +153,9 @@ function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
 
 /** Checks one VXLAN tunnel. */
 export function checkVxlan(tunnel: VxlanDraft, path: Path): Finding[] {
-  return [...checkUnderlay(tunnel, path), ...checkTables(tunnel, path)];
+  return [
+    ...checkUnderlay(tunnel, path),
+    ...checkGroup(tunnel, path),
+    ...checkTables(tunnel, path),
+  ];
 }

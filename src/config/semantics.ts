@@ -53,6 +53,26 @@ function vxlanIdentity({ vni, port, local, dev }: VxlanDraft): Identity {
   };
 }
 
+/** Tunnels on one port share its socket, which takes zero UDP checksums or does not. */
+function checkSharedSockets(tunnels: readonly [VxlanDraft, number][]): Finding[] {
+  const first = new Map<string, [boolean, number]>();
+  const findings: Finding[] = [];
+  for (const [tunnel, index] of tunnels) {
+    const { port, local, dev } = tunnel;
+    const source = local === undefined ? dev : canonicalAddress(local);
+    if (source === undefined) continue;
+    const key = JSON.stringify([port ?? defaultValues.vxlanPort, source]);
+    const zero = tunnel.udp6_zero_csum_rx ?? defaultValues.udp6ZeroChecksum;
+    const [wanted, other] = first.get(key) ?? [zero, index];
+    first.set(key, [wanted, other]);
+    if (zero === wanted) continue;
+    const expected = `${wanted}, as in tunnels[${other}] with the same port and local address`;
+    const step = Object.hasOwn(tunnel, "udp6_zero_csum_rx") ? ["udp6_zero_csum_rx"] : [];
+    findings.push({ path: ["tunnels", index, ...step], at: "value", expected });
+  }
+  return findings;
+}
+
 function ipipIdentity({ local, remote }: IpipDraft): Identity {
   return {
     key:
@@ -138,6 +158,7 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
     ...findings,
     ...checkUnique(tunnels, nameIdentity),
     ...checkUnique(vxlan, vxlanIdentity),
+    ...checkSharedSockets(vxlan),
     ...checkUnique(ipip, ipipIdentity),
   ];
 }

@@ -71,7 +71,7 @@ function openVxlan(
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
-  const options = { ttl: config.ttl, checksum: config.udp_csum };
+  const options = { ttl: config.ttl === "inherit" ? 0 : config.ttl, checksum: config.udp_csum };
   const senders = Array.from({ length: parts.workers }, (_, worker) =>
     parts.sockets.senders(endpoint, options, worker),
   );

@@ -2,6 +2,9 @@
 // shared tables.
 
 import { native } from "#native";
+import type { VxlanTunnelConfig } from "../config/effective.js";
+import { ECN_MASK } from "../forwarding/ecn.js";
+import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { allowedSources } from "./addresses.js";
@@ -47,6 +50,17 @@ function devicePlan(device: DeviceQueues, worker: number): DevicePlan {
   return { name, kind, offloads, fd: device.fds[worker] };
 }
 
+const DF_MODES = { unset: DF_UNSET, set: DF_SET, inherit: DF_INHERIT } as const;
+
+function outerSettings({ ttl, tos, df }: VxlanTunnelConfig) {
+  const inherit = -1;
+  return {
+    ttl: ttl === "inherit" ? inherit : ttl,
+    tos: tos === "inherit" ? inherit : tos & ~ECN_MASK,
+    df: DF_MODES[df],
+  };
+}
+
 function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
   const { config } = tunnel;
   return {
@@ -57,10 +71,20 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     macLo: tunnel.mac.lo | 0,
     mtu_bytes: tunnel.device.mtu_bytes,
     pathMtu_bytes: tunnel.pathMtu_bytes,
+    ...outerSettings(config),
     learning: config.learning,
+    maxMacsPerRemote: config.max_macs_per_remote,
     proxy: config.proxy,
     strictReserved: config.strict_reserved,
     dropInnerVlan: config.inner_vlan === "drop",
+    rsc: config.rsc,
+    l2miss: config.l2miss,
+    l3miss: config.l3miss,
+    remcsumTx: config.remcsum_tx,
+    remcsumRx: config.remcsum_rx,
+    gbpId: config.gbp === "off" ? -1 : config.gbp.id,
+    gbpAllow: config.gbp === "off" || config.gbp.allow === "any" ? undefined : config.gbp.allow,
+    bumLimit_pps: config.bum_limit_pps,
     allow: allowedSources(config.allow),
     fdb: tunnel.fdb.sharedState(),
     neigh: tunnel.neigh.sharedState(),

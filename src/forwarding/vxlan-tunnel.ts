@@ -7,6 +7,10 @@ import type { FloodList } from "../fdb/flood-list.js";
 import type { Neigh } from "../neigh/neigh.js";
 import type { SourcePolicy } from "./source-policy.js";
 
+export const DF_UNSET = 0;
+export const DF_SET = 1;
+export const DF_INHERIT = 2;
+
 /** What is number or switch; the rest is memory and a device. */
 export interface VxlanSettings {
   /** Number of the tunnel in counters, remotes and RUN_DEVICE. */
@@ -20,12 +24,35 @@ export interface VxlanSettings {
   readonly mtu_bytes: number;
   /** Longest inner IP packet that fits the underlay's MTU unfragmented, bytes. */
   readonly pathMtu_bytes: number;
+  /** Outer TTL or hop limit; 0: the route's, -1: the inner packet's. */
+  readonly ttl: number;
+  /** Outer TOS or traffic class without ECN; -1: the inner packet's. */
+  readonly tos: number;
+  /** DF_UNSET, DF_SET or DF_INHERIT. */
+  readonly df: number;
   readonly learning: boolean;
+  /** MACs learned from one remote; 0: no limit. */
+  readonly maxMacsPerRemote: number;
   readonly proxy: boolean;
   /** Drop frames whose reserved VXLAN bits are not zero. */
   readonly strictReserved: boolean;
   /** Drop frames with an inner VLAN tag [RFC 7348 § 6.1]. */
   readonly dropInnerVlan: boolean;
+  /** Route short circuit (kernel: `rsc`). */
+  readonly rsc: boolean;
+  /** Report destination MACs that the FDB does not know. */
+  readonly l2miss: boolean;
+  /** Report neighbours that the proxy does not know. */
+  readonly l3miss: boolean;
+  /** Remote checksum offload: leave inner checksums to the peer; finish those that it leaves. */
+  readonly remcsumTx: boolean;
+  readonly remcsumRx: boolean;
+  /** Group-based policy: the group of our frames; -1: off. */
+  readonly gbpId: number;
+  /** Groups whose frames are taken; undefined: all. */
+  readonly gbpAllow: readonly number[] | undefined;
+  /** Frames per second to flood, each way; 0: no limit. */
+  readonly bumLimit_pps: number;
 }
 
 export interface VxlanTunnel extends VxlanSettings {

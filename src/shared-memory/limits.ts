@@ -2,7 +2,7 @@
 // tunnel creation; pages that are never touched cost address space only.
 
 /** Tunnels of one daemon; a tunnel index is 0..MAX_TUNNELS-1. */
-export const MAX_TUNNELS = 1024;
+export const MAX_TUNNELS = 4096;
 /** Rows of the remote table, for all tunnels together. */
 export const MAX_REMOTES = 16_384;
 /** Remotes that one BUM frame is replicated to. */

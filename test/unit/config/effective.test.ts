@@ -48,8 +48,8 @@ const CONTRACT_EFFECTIVE: Config = {
       inner_vlan: "pass",
       allow: "known",
       remotes: [{ dst: "10.57.4.21", port: 4789, vni: 100 }],
-      fdb: [{ mac: "02:00:00:00:00:0b", dst: "10.57.4.21", port: 4789, vni: 100 }],
-      neighbors: [{ ip: "192.168.11.1", mac: "02:00:00:00:00:0b" }],
+      fdb: [{ mac: "02:00:00:00:00:0b", dst: "10.57.4.21", port: 4789, vni: 100, router: false }],
+      neighbors: [{ ip: "192.168.11.1", mac: "02:00:00:00:00:0b", router: false }],
     },
     {
       name: "ipip0",

@@ -11,7 +11,11 @@ import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../../src/forwarding/vxlan-ingress.js";
-import type { VxlanTunnel } from "../../../src/forwarding/vxlan-tunnel.js";
+import {
+  DF_UNSET,
+  type VxlanSettings,
+  type VxlanTunnel,
+} from "../../../src/forwarding/vxlan-tunnel.js";
 import { RunWriter } from "../../../src/forwarding/write-runs.js";
 import { Neigh } from "../../../src/neigh/neigh.js";
 import { EgressBatch } from "../../../src/packet/egress-batch.js";
@@ -33,10 +37,29 @@ export const PORT = 4789;
 export const VNI = 100;
 export const NOW_S = 1000;
 
-type VxlanPolicy = Pick<
-  VxlanTunnel,
-  "learning" | "proxy" | "strictReserved" | "dropInnerVlan" | "mtu_bytes" | "pathMtu_bytes"
->;
+type VxlanPolicy = Omit<VxlanSettings, "index" | "vni" | "macHi" | "macLo">;
+
+/** How a tunnel forwards unless a test says otherwise. */
+const PLAIN_POLICY: VxlanPolicy = {
+  mtu_bytes: 1450,
+  pathMtu_bytes: 1450,
+  ttl: 0,
+  tos: 0,
+  df: DF_UNSET,
+  learning: true,
+  maxMacsPerRemote: 0,
+  proxy: false,
+  strictReserved: false,
+  dropInnerVlan: false,
+  rsc: false,
+  l2miss: false,
+  l3miss: false,
+  remcsumTx: false,
+  remcsumRx: false,
+  gbpId: -1,
+  gbpAllow: undefined,
+  bumLimit_pps: 0,
+};
 
 export interface VxlanOptions extends Partial<VxlanPolicy> {
   vni?: number;
@@ -119,15 +142,11 @@ export class MemoryHost {
     const own = mac(options.mac ?? "02:00:00:00:00:01");
     const tunnel: VxlanTunnel = {
       index,
-      vni,
       macHi: own.hi,
       macLo: own.lo | 0,
-      mtu_bytes: options.mtu_bytes ?? 1450,
-      pathMtu_bytes: options.pathMtu_bytes ?? 1450,
-      learning: options.learning ?? true,
-      proxy: options.proxy ?? false,
-      strictReserved: options.strictReserved ?? false,
-      dropInnerVlan: options.dropInnerVlan ?? false,
+      ...PLAIN_POLICY,
+      ...options,
+      vni,
       sources: new SourcePolicy(index, allow, this.remotes),
       fdb: Fdb.create(maxEntries),
       neigh: Neigh.create(16),
