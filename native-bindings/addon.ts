@@ -71,6 +71,16 @@ export interface Native {
   pathMtu(family: number, address: Int32Array, device: string): number;
   socketSetTtl(fd: number, family: number, ttl: number): number;
 
+  /** Sends one datagram; the address stands in four words from `at` on. 0 or -errno. */
+  datagramSend(
+    fd: number,
+    family: number,
+    words: Int32Array,
+    at: number,
+    port: number,
+    bytes: Uint8Array,
+  ): number;
+
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
   pollRemove(poll: number, fd: number): number;

@@ -84,7 +84,8 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const runs = Array.from({ length: RUNS }, (_, flow) => vxlanRun(flow, segments, spec));
   const { ingressBatch, writer, counters } = host;
   const receiver = new StandingReceiver(runs, segments);
-  const ingress = new VxlanIngress({ receiver, batch: ingressBatch, writer, counters });
+  const parts = { receiver, batch: ingressBatch, writer, counters };
+  const ingress = new VxlanIngress(parts, host.keepalives);
   ingress.add(tunnel);
   return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
 }

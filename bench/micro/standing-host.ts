@@ -36,16 +36,18 @@ import type { Device } from "../../src/device/device.js";
 import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
+import { KeepaliveResponder } from "../../src/forwarding/keepalive-responder.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
 import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
 import { RunWriter } from "../../src/forwarding/write-runs.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { EgressBatch } from "../../src/packet/egress-batch.js";
 import { IngressBatch } from "../../src/packet/ingress-batch.js";
+import { KeepaliveRows } from "../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../src/remotes/remote-table.js";
 import { RouteTable } from "../../src/routes/route-table.js";
-import { Counters, WorkerCounters } from "../../src/telemetry/counters.js";
+import { Counters, RemoteTotals, WorkerCounters } from "../../src/telemetry/counters.js";
 import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underlay.js";
 
 // Options of a tunnel, all as the kernel's defaults have them.
@@ -185,10 +187,15 @@ export class StandingHost {
   readonly remotes = RemoteTable.create({ maxTunnels: 1, maxRemotes: 16 });
   readonly counters: WorkerCounters;
   readonly writer: RunWriter;
+  readonly keepalives: KeepaliveResponder;
 
   constructor() {
     const counters = Counters.create({ workers: 1, maxTunnels: 1, maxRemotes: 16 });
     this.counters = new WorkerCounters(counters.sharedState(), 0);
+    this.keepalives = new KeepaliveResponder({
+      ...{ rows: KeepaliveRows.create(1, 16), remotes: this.remotes, counters: this.counters },
+      totals: new RemoteTotals(counters.sharedState()),
+    });
     this.writer = new RunWriter(this.ingressBatch, this.counters);
   }
 
@@ -214,6 +221,7 @@ export class StandingHost {
       neigh: Neigh.create(16),
       flood: FloodList.create(),
       device,
+      datagrams: { sendDatagram: () => 0 },
     };
     return { tunnel, remote };
   }

@@ -14,6 +14,7 @@ napi_status registerSocket(napi_env env, napi_value exports);
 napi_status registerPoll(napi_env env, napi_value exports);
 napi_status registerChecksum(napi_env env, napi_value exports);
 napi_status registerThread(napi_env env, napi_value exports);
+napi_status registerDatagram(napi_env env, napi_value exports);
 napi_status registerPingPong(napi_env env, napi_value exports);
 
 }  // namespace culvert

@@ -8,21 +8,26 @@
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
 // of a device the kernel removes the device, its addresses and its routes.
 
+import { randomBytes } from "node:crypto";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
 import { openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
+import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
-import { Counters } from "../telemetry/counters.js";
+import { Counters, RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
+import { UdpDatagrams } from "../underlay/native-underlay.js";
+import { formatIp } from "../wire/ip-address.js";
 import { Ageing } from "./ageing.js";
 import type { ControlContext } from "./control/context.js";
-import { countersReport } from "./control/reports.js";
+import { metricsSample } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { Peers } from "./peers.js";
@@ -43,6 +48,7 @@ export class Daemon {
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
+  #keepalives: Keepalives | undefined;
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -74,6 +80,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     this.#ageing?.stop();
+    this.#keepalives?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
@@ -89,7 +96,9 @@ export class Daemon {
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
-    const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
+    // One block more than workers: the main thread counts as well.
+    const blocks = { workers: workers + 1, maxTunnels: config.tunnels.length };
+    const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
     const peers = new Peers(remotes, counters);
     const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
@@ -97,15 +106,20 @@ export class Daemon {
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
+    const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
-      ...{ remotes, counters, descriptors, ipipReceivers },
+      ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows },
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log);
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
-    const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
+    const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers);
+    const context = {
+      ...{ tunnels, remotes, peers, keepalives, counters },
+      ...{ rtnl, offloads, workers, started_s },
+    };
     await this.#serve(context);
     this.#ageing = new Ageing(tunnels, peers);
     this.#ageing.start();
@@ -122,6 +136,28 @@ export class Daemon {
     );
   }
 
+  #startKeepalives(
+    tables: Pick<KeepaliveParts, "tunnels" | "remotes" | "rows">,
+    counters: Counters,
+    block: number,
+  ): Keepalives {
+    const state = counters.sharedState();
+    const log = this.#log;
+    const keepalives = new Keepalives({
+      ...tables,
+      ...{ totals: new RemoteTotals(state), counters: new WorkerCounters(state, block) },
+      datagrams: ({ senders }) => new UdpDatagrams(senders[0][0]),
+      onChange: ({ tunnel, remote, state: now }) => {
+        const address = tables.remotes.get(remote)?.address;
+        const peer = address === undefined ? "" : formatIp(...address);
+        log.debug({ tunnel: tunnel.config.name, peer }, `peer ${now}`);
+      },
+    });
+    keepalives.start();
+    this.#keepalives = keepalives;
+    return keepalives;
+  }
+
   async #serve(context: ControlContext): Promise<void> {
     const { control, metrics } = this.#config;
     this.#control = await startControlServer({
@@ -131,7 +167,7 @@ export class Daemon {
     });
     if (metrics.listen === METRICS_OFF) return;
     const { startMetricsServer } = await import("../telemetry/metrics.js");
-    const sample = () => countersReport(context);
+    const sample = () => metricsSample(context);
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
   }

@@ -5,6 +5,7 @@ import { native } from "#native";
 import type { VxlanTunnelConfig } from "../config/effective.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
+import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { allowedSources } from "./addresses.js";
@@ -17,6 +18,7 @@ export interface PlanParts {
   readonly busyPoll_us: number;
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly keepalives: KeepaliveRows;
   readonly counters: Counters;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
@@ -33,6 +35,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       wakeFd: parts.descriptors.own(wakeFd),
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
+      keepalives: parts.keepalives.sharedState(),
       counters: parts.counters.sharedState(),
       vxlan: parts.tunnels
         .filter((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")

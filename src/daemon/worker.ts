@@ -9,6 +9,7 @@ import { FloodList } from "../fdb/flood-list.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
+import { KeepaliveResponder } from "../forwarding/keepalive-responder.js";
 import { SourcePolicy } from "../forwarding/source-policy.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../forwarding/vxlan-ingress.js";
@@ -18,10 +19,11 @@ import { RunWriter } from "../forwarding/write-runs.js";
 import { Neigh } from "../neigh/neigh.js";
 import { EgressBatch } from "../packet/egress-batch.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
+import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
-import { WorkerCounters } from "../telemetry/counters.js";
-import { NativeReceiver, RawSender, UdpSender } from "../underlay/native-underlay.js";
+import { RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
+import { NativeReceiver, RawSender, UdpDatagrams, UdpSender } from "../underlay/native-underlay.js";
 import type {
   DevicePlan,
   IpipTunnelPlan,
@@ -48,10 +50,16 @@ class WorkerParts {
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
   readonly writer: RunWriter;
+  readonly keepalives: KeepaliveResponder;
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
+    this.keepalives = new KeepaliveResponder({
+      ...{ remotes: this.remotes, counters: this.counters },
+      rows: KeepaliveRows.attach(plan.keepalives),
+      totals: new RemoteTotals(plan.counters),
+    });
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
     const { arena, frames, sends } = this.egress;
@@ -85,6 +93,7 @@ function addVxlan(
     neigh: Neigh.attach(plan.neigh),
     flood: FloodList.attach(plan.flood),
     device,
+    datagrams: new UdpDatagrams(plan.sendSockets[0]),
   };
   const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);
   const { udpSegment } = plan;
@@ -93,7 +102,8 @@ function addVxlan(
   let port = ports.get(plan.receiveSocket);
   if (port === undefined) {
     const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
-    port = new VxlanIngress({ receiver, batch: parts.ingress, writer: parts.writer, counters });
+    const { ingress: batch, writer, keepalives } = parts;
+    port = new VxlanIngress({ receiver, batch, writer, counters }, keepalives);
     ports.set(plan.receiveSocket, port);
     addReceiver(loop, "udp socket", port);
   }

@@ -12,11 +12,11 @@ import {
   VXLAN_HEADER_BYTES,
   VXLAN_OVERHEAD_V4_BYTES,
   VXLAN_OVERHEAD_V6_BYTES,
-  writeVxlan,
 } from "../wire/vxlan.js";
 import type { OuterHeader } from "./outer-header.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
 import { answerTooBigFrame } from "./too-big.js";
+import { VxlanHeader } from "./vxlan-header.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
 export interface VxlanEgressParts {
@@ -36,6 +36,7 @@ export class VxlanSends implements TooBigAnswerer {
   readonly #sender: UnderlaySender;
   readonly #counters: WorkerCounters;
   readonly #sends: SendList;
+  readonly #header: VxlanHeader;
   readonly #defaultFlags: number;
 
   constructor(parts: VxlanEgressParts) {
@@ -45,13 +46,14 @@ export class VxlanSends implements TooBigAnswerer {
     this.#sender = parts.sender;
     this.#counters = parts.counters;
     this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
+    this.#header = new VxlanHeader(parts.tunnel, parts.remotes);
     this.#defaultFlags = parts.udpSegment ? 0 : SEND_NO_GSO;
   }
 
   /** Sends the frame at `at`, which has one destination: the header lies in its headroom. Hot. */
   send(frame: number, at: number, remote: number, outer: OuterHeader): void {
     const header = at - VXLAN_HEADER_BYTES;
-    writeVxlan(this.#batch.arena, header, this.#remotes.vni(remote));
+    this.#header.write(this.#batch.arena, header, remote);
     this.#makeRoom();
     this.#add(frame, remote, header, outer);
   }
@@ -70,19 +72,18 @@ export class VxlanSends implements TooBigAnswerer {
   ): void {
     const batch = this.#batch;
     const shared = at - VXLAN_HEADER_BYTES;
-    writeVxlan(batch.arena, shared, this.#tunnel.vni);
+    this.#header.writeCommon(batch.arena, shared);
     for (let i = first; i < first + count; i++) {
       const remote = members[i];
-      const vni = this.#remotes.vni(remote);
       this.#makeRoom();
       let header = shared;
-      if (vni !== this.#tunnel.vni) {
+      if (!this.#header.isCommon(remote)) {
         header = batch.allocateScratch(VXLAN_HEADER_BYTES);
         if (header < 0) {
           this.flush();
           header = batch.allocateScratch(VXLAN_HEADER_BYTES);
         }
-        writeVxlan(batch.arena, header, vni);
+        this.#header.write(batch.arena, header, remote);
       }
       this.#add(frame, remote, header, outer);
     }

@@ -5,6 +5,7 @@ import type { Device } from "../device/device.js";
 import type { Fdb } from "../fdb/fdb.js";
 import type { FloodList } from "../fdb/flood-list.js";
 import type { Neigh } from "../neigh/neigh.js";
+import type { DatagramSender } from "../underlay/underlay.js";
 import type { SourcePolicy } from "./source-policy.js";
 
 export const DF_UNSET = 0;
@@ -61,4 +62,6 @@ export interface VxlanTunnel extends VxlanSettings {
   readonly neigh: Neigh;
   readonly flood: FloodList;
   readonly device: Device;
+  /** Sends keepalives from the tunnel's address. */
+  readonly datagrams: DatagramSender;
 }

@@ -23,11 +23,17 @@ export const REMOTE_FLAGS = 9;
 export const REMOTE_REFERENCES = 10;
 /** When a packet last came from it, seconds of `monotonicSeconds`; 0 = never. */
 export const REMOTE_LAST_SEEN = 11;
+/** Learned path MTU of the underlay towards it, bytes; 0: not learned. */
+export const REMOTE_PMTU = 12;
 /**
  * Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is
  * that row.
  */
 export const REMOTE_BASE = 13;
+/** FDB entries that point to it. */
+export const REMOTE_MACS = 14;
+/** Group of frames to it (`gbp`), -1: the tunnel's. Set by `setRemoteGroup` only. */
+export const REMOTE_GBP = 15;
 
 /** A configured peer: it may send to us. */
 export const REMOTE_FLAG_ALLOWED = 1;
@@ -35,6 +41,11 @@ export const REMOTE_FLAG_ALLOWED = 1;
 export const REMOTE_FLAG_NO_GSO = 2;
 /** Known from a received packet. */
 export const REMOTE_FLAG_LEARNED = 4;
+
+/** Sets the group of frames to a remote, in the words of its rows (`RemoteTable.rows`). */
+export function setRemoteGroup(rows: Int32Array, row: number, group: number): void {
+  rows[row * REMOTE_WORDS + REMOTE_GBP] = group;
+}
 
 const FREE = 0;
 const IN_USE = 1;
@@ -50,6 +61,12 @@ export interface RemoteEntry {
   readonly flags: number;
   readonly references: number;
   readonly lastSeen_s: number;
+  /** Row of the same address with the tunnel's own port and VNI, itself if it is that one. */
+  readonly base: number;
+  /** Learned; 0: not known. */
+  readonly pmtu_bytes: number;
+  /** FDB entries that point to it. */
+  readonly macs: number;
 }
 
 export interface RemoteRowsState {
@@ -121,6 +138,7 @@ export class RemoteRows {
     words[at + REMOTE_PORT] = port;
     words[at + REMOTE_VNI] = vni;
     words[at + REMOTE_BASE] = base;
+    words[at + REMOTE_GBP] = -1;
     Atomics.store(words, at + REMOTE_STATE, IN_USE);
     return row;
   }
@@ -149,6 +167,9 @@ export class RemoteRows {
       flags: words[REMOTE_FLAGS],
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
+      base: words[REMOTE_BASE] < 0 ? row : words[REMOTE_BASE],
+      pmtu_bytes: words[REMOTE_PMTU],
+      macs: words[REMOTE_MACS],
     };
   }
 

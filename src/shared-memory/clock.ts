@@ -1,4 +1,4 @@
-// The one clock of tables and ageing. Not for timing anything below a second.
+// The one clock of tables, ageing and keepalives: CLOCK_MONOTONIC.
 
 /**
  * Seconds of CLOCK_MONOTONIC, the same number in every thread (`performance.now()` starts anew in
@@ -7,4 +7,13 @@
  */
 export function monotonicSeconds(): number {
   return Math.max(1, process.hrtime()[0]);
+}
+
+/**
+ * Microseconds of CLOCK_MONOTONIC, the same number in every thread: for the round-trip time of
+ * keepalives. Allocates, so not for the data path.
+ */
+export function monotonicMicroseconds(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e6 + Math.floor(nanoseconds / 1000);
 }

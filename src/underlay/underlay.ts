@@ -22,6 +22,23 @@ export interface UnderlaySender {
   sendBatch(batch: EgressBatch): number;
 }
 
+/** Sends single datagrams that are no frames: keepalives. */
+export interface DatagramSender {
+  /**
+   * Sends all of `bytes` to a UDP port.
+   * @param family 4 or 6
+   * @param words holds the address, as remotes and runs do: four words from `at` on
+   * @returns 0, or -errno
+   */
+  sendDatagram(
+    family: number,
+    words: Int32Array,
+    at: number,
+    port: number,
+    bytes: Uint8Array,
+  ): number;
+}
+
 export interface UnderlayReceiver {
   /** To be polled for input; -1 when there is nothing to poll. */
   readonly fd: number;

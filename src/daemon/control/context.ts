@@ -4,6 +4,7 @@ import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { Counters } from "../../telemetry/counters.js";
+import type { Keepalives } from "../keepalives.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
@@ -12,6 +13,7 @@ export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  readonly keepalives: Keepalives;
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;

@@ -12,7 +12,10 @@ const descriptors = new Descriptors();
 afterEach(() => descriptors.closeAll());
 
 const plansOf = (context: ReturnType<typeof controlContext>) =>
-  workerPlans({ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] });
+  workerPlans({
+    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
+    keepalives: context.rows,
+  });
 
 describe("workerPlans", () => {
   it("gives each worker its own queue, sockets and eventfd, and IPIP input to the first alone", () => {
