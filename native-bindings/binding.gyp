@@ -15,6 +15,7 @@
         "src/interface.cc",
         "src/socket.cc",
         "src/datagram.cc",
+        "src/error-queue.cc",
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",

@@ -23,7 +23,7 @@ export const REMOTE_FLAGS = 9;
 export const REMOTE_REFERENCES = 10;
 /** When a packet last came from it, seconds of `monotonicSeconds`; 0 = never. */
 export const REMOTE_LAST_SEEN = 11;
-/** Learned path MTU of the underlay towards it, bytes; 0: not learned. */
+/** Outer path MTU as the kernel knows it, bytes; 0 = not known. See path-mtu.ts. */
 export const REMOTE_PMTU = 12;
 /**
  * Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is
@@ -61,10 +61,10 @@ export interface RemoteEntry {
   readonly flags: number;
   readonly references: number;
   readonly lastSeen_s: number;
+  /** Longest outer packet that the path takes, bytes; 0: not known. */
+  readonly pathMtu_bytes: number;
   /** Row of the same address with the tunnel's own port and VNI, itself if it is that one. */
   readonly base: number;
-  /** Learned; 0: not known. */
-  readonly pmtu_bytes: number;
   /** FDB entries that point to it. */
   readonly macs: number;
 }
@@ -167,8 +167,8 @@ export class RemoteRows {
       flags: words[REMOTE_FLAGS],
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
+      pathMtu_bytes: words[REMOTE_PMTU],
       base: words[REMOTE_BASE] < 0 ? row : words[REMOTE_BASE],
-      pmtu_bytes: words[REMOTE_PMTU],
       macs: words[REMOTE_MACS],
     };
   }

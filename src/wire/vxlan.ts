@@ -27,8 +27,10 @@ const SECOND_DONT_LEARN = 0x40;
 const SECOND_POLICY_APPLIED = 0x08;
 /** RCO, second byte: the last byte says where an inner checksum is to be finished. */
 const SECOND_REMOTE_CHECKSUM = 0x20;
-const RCO_UDP = 0x80;
+export const RCO_UDP = 0x80;
 const RCO_START = 0x7f;
+/** Where a checksum begins at most, bytes from the start of the inner frame. */
+export const RCO_MAX_START = RCO_START * 2;
 
 const SECOND = 1;
 const GROUP = 2;
@@ -87,9 +89,8 @@ export function vxlanPolicyApplied(bytes: Uint8Array, at: number): boolean {
   return vxlanHasGroup(bytes, at) && (bytes[at + SECOND] & SECOND_POLICY_APPLIED) !== 0;
 }
 
-/** GBP: adds the group to the header at `at`. Group 0 is what a header without one says. */
+/** GBP: adds a group to the header at `at`. */
 export function writeVxlanGroup(bytes: Uint8Array, at: number, group: number): void {
-  if (group === 0) return;
   bytes[at] |= VXLAN_FLAG_GROUP;
   writeU16(bytes, at + GROUP, group);
 }
@@ -97,6 +98,12 @@ export function writeVxlanGroup(bytes: Uint8Array, at: number, group: number): v
 /** RCO: has the sender left an inner checksum to be finished? */
 export function vxlanHasRemoteChecksum(bytes: Uint8Array, at: number): boolean {
   return (bytes[at + SECOND] & SECOND_REMOTE_CHECKSUM) !== 0;
+}
+
+/** RCO: adds to the header at `at` that a checksum is to be finished. @param rco the last byte */
+export function writeVxlanRco(bytes: Uint8Array, at: number, rco: number): void {
+  bytes[at + SECOND] |= SECOND_REMOTE_CHECKSUM;
+  bytes[at + LAST] = rco;
 }
 
 /** RCO: where the checksum begins (the L4 header), bytes from the start of the inner frame. */

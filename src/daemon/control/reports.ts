@@ -162,7 +162,7 @@ function remoteHealth(context: ControlContext, tunnel: TunnelRuntime, row: Remot
   return {
     last_seen_s_ago: seen_s === 0 ? null : Math.max(0, monotonicSeconds() - seen_s),
     ...(tunnel.type === "vxlan" ? vxlanHealth(context, row) : {}),
-    pmtu_bytes: row.pmtu_bytes > 0 ? row.pmtu_bytes : tunnel.underlayMtu_bytes,
+    pmtu_bytes: row.pathMtu_bytes > 0 ? row.pathMtu_bytes : tunnel.underlayMtu_bytes,
   };
 }
 

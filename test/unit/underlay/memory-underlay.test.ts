@@ -132,7 +132,7 @@ describe("raw sender", () => {
 describe("receiver", () => {
   const arrival = (bytes: Uint8Array, source = A): Sent => ({
     ...{ source, sourcePort: 50_000, destination: B, destinationPort: 4789 },
-    ...{ tos: 3, alone: false, bytes },
+    ...{ tos: 3, ttl: 0, alone: false, bytes },
   });
 
   it("gives one clean row per datagram, no more than asked for and than there are slots", () => {
