@@ -22,8 +22,11 @@ export interface Native {
   ): EgressHandle | number;
   /** Drains a device queue into the arena: frames read, or -errno when there was none (-EAGAIN). */
   deviceReadBatch(egress: EgressHandle, fd: number, maxFrames: number): number;
-  /** Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed. */
-  encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number): number;
+  /**
+   * Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed.
+   * `flowLabel`: of IPv6 datagrams; 0: as the socket chooses.
+   */
+  encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number, flowLabel: number): number;
   /**
    * Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends
    * failed.
@@ -69,7 +72,10 @@ export interface Native {
   socketShare(fd: number): number;
   socketPort(fd: number): number;
   pathMtu(family: number, address: Int32Array, device: string): number;
-  socketSetTtl(fd: number, family: number, ttl: number): number;
+  /** Sets options of an open UDP socket: SOCKET_*, those that concern sending and checksums. */
+  socketConfigure(fd: number, family: number, flags: number): number;
+  /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
+  socketErrors(fd: number, errors: Int32Array): number;
 
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;

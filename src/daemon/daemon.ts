@@ -25,6 +25,7 @@ import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
@@ -43,6 +44,7 @@ export class Daemon {
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
+  #pathMtus: PathMtus | undefined;
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -74,6 +76,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     this.#ageing?.stop();
+    this.#pathMtus?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
@@ -103,12 +106,15 @@ export class Daemon {
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log);
+    this.#pathMtus = new PathMtus(tunnels, remotes);
+    this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
     await this.#serve(context);
     this.#ageing = new Ageing(tunnels, peers);
     this.#ageing.start();
+    this.#pathMtus.start();
     this.#log.info(
       {
         version: culvertVersion(),
@@ -143,7 +149,7 @@ export class Daemon {
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   for (const { config, device, pathMtu_bytes: fits_bytes } of tunnels) {
     if (device.mtu_bytes <= fits_bytes) continue;
-    const fate = config.type === "vxlan" ? "sent in fragments" : "refused";
+    const fate = config.type === "vxlan" ? "sent in fragments or refused" : "refused";
     log.warn(
       { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
       `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,

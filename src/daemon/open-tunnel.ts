@@ -2,12 +2,13 @@
 // from the config. Throws a typed error at the first thing that cannot be had; the caller closes
 // what was opened until then.
 
+import { type PortRange, parsePortRange } from "../config/addresses.js";
 import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import type { IpAddress } from "../wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import type { Offloads } from "./offloads.js";
@@ -57,7 +58,9 @@ function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts): VxlanPlace {
   const [towards] = config.remotes.map(({ dst }) => dst);
   const underlay = underlayOf(parts.rtnl, { local: config.local, dev: config.dev, towards });
   const endpoint = { local: ipOf(underlay.local), dev: config.dev ?? "" };
-  return { underlay, endpoint, receivers: parts.sockets.receivers(endpoint, config.port) };
+  const { sockets } = parts;
+  const receivers = sockets.receivers(endpoint, config.port, config.udp6_zero_csum_rx);
+  return { underlay, endpoint, receivers };
 }
 
 function openVxlan(
@@ -71,10 +74,7 @@ function openVxlan(
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
-  const options = { ttl: config.ttl === "inherit" ? 0 : config.ttl, checksum: config.udp_csum };
-  const senders = Array.from({ length: parts.workers }, (_, worker) =>
-    parts.sockets.senders(endpoint, options, worker),
-  );
+  const sending = vxlanSenders(config, endpoint, parts);
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);
   const runtime: VxlanRuntime = {
@@ -87,12 +87,39 @@ function openVxlan(
     device,
     mac: macOf(mac),
     receivers,
-    senders,
-    udpSegment: parts.offloads.udpSegment && config.udp_csum,
+    ...sending,
     ...vxlanTables(config),
   };
   fillVxlan(runtime, parts.peers);
   return runtime;
+}
+
+/** Does a tunnel's outer UDP header have a checksum? */
+function hasChecksum(config: VxlanTunnelConfig, local: IpAddress): boolean {
+  return isIpv4(local) ? config.udp_csum : !config.udp6_zero_csum_tx;
+}
+
+/** What a tunnel sends through: with `df: inherit` two pools of each worker, the second with DF. */
+function vxlanSenders(
+  config: VxlanTunnelConfig,
+  endpoint: Endpoint,
+  parts: OpenParts,
+): Pick<VxlanRuntime, "senders" | "socketCount" | "udpSegment"> {
+  const checksum = hasChecksum(config, endpoint.local);
+  const options = {
+    ports: parsePortRange(config.srcport) as PortRange,
+    checksum,
+    flowLabel: config.flowlabel !== 0,
+  };
+  const modes = config.df === "inherit" ? [false, true] : [config.df === "set"];
+  const pools = Array.from({ length: parts.workers }, (_, worker) =>
+    modes.map((dontFragment) =>
+      parts.sockets.senders(endpoint, { ...options, dontFragment }, worker),
+    ),
+  );
+  const socketCount = Math.min(...pools.flat().map(({ length }) => length));
+  const senders = pools.map((two) => two.flatMap((pool) => pool.slice(0, socketCount)));
+  return { senders, socketCount, udpSegment: parts.offloads.udpSegment && checksum };
 }
 
 function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {

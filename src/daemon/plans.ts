@@ -91,6 +91,8 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     flood: tunnel.flood.sharedState(),
     dev: config.dev ?? "",
     sendSockets: tunnel.senders[worker],
+    socketCount: tunnel.socketCount,
+    flowLabel: config.flowlabel === "auto" ? 0 : config.flowlabel,
     receiveSocket: tunnel.receivers[worker],
     udpSegment: tunnel.udpSegment,
   };

@@ -42,8 +42,10 @@ export interface VxlanRuntime extends CommonTunnel {
   readonly flood: FloodList;
   /** Receiving sockets, one per worker. */
   readonly receivers: readonly number[];
-  /** Sending sockets, a pool per worker. */
+  /** Sending sockets of each worker: a pool, with `df: inherit` followed by one that sets DF. */
   readonly senders: readonly (readonly number[])[];
+  /** Sockets of one pool. */
+  readonly socketCount: number;
   readonly udpSegment: boolean;
 }
 

@@ -27,8 +27,12 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly flood: FloodListState;
   /** Underlay device that the sockets are bound to, or "". */
   readonly dev: string;
-  /** Descriptors of the sending sockets. */
+  /** Descriptors of the sending sockets: one pool or two, see `UdpSender`. */
   readonly sendSockets: readonly number[];
+  /** Sockets of one pool. */
+  readonly socketCount: number;
+  /** Of outer IPv6 headers; 0: as the sockets choose. */
+  readonly flowLabel: number;
   /** Descriptor of the receiving socket, shared by the tunnels of one address and port. */
   readonly receiveSocket: number;
   readonly udpSegment: boolean;

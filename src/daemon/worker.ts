@@ -9,6 +9,7 @@ import { FloodList } from "../fdb/flood-list.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
+import { PathErrors } from "../forwarding/path-errors.js";
 import { SourcePolicy } from "../forwarding/source-policy.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../forwarding/vxlan-ingress.js";
@@ -21,7 +22,7 @@ import { IngressBatch } from "../packet/ingress-batch.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
 import { WorkerCounters } from "../telemetry/counters.js";
-import { NativeReceiver, RawSender, UdpSender } from "../underlay/native-underlay.js";
+import { NativeReceiver, RawSender, SocketErrors, UdpSender } from "../underlay/native-underlay.js";
 import type {
   DevicePlan,
   IpipTunnelPlan,
@@ -48,6 +49,9 @@ class WorkerParts {
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
   readonly writer: RunWriter;
+  readonly errors: PathErrors;
+  /** Sockets whose errors are taken already: tunnels may share them. */
+  readonly polled: Set<number>;
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
@@ -58,6 +62,8 @@ class WorkerParts {
     this.egressHandle = handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
+    this.errors = new PathErrors(this.remotes, this.counters);
+    this.polled = new Set(plan.vxlan.map(({ receiveSocket }) => receiveSocket));
   }
 
   device(index: number, plan: DevicePlan): NativeDevice {
@@ -86,7 +92,8 @@ function addVxlan(
     flood: FloodList.attach(plan.flood),
     device,
   };
-  const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);
+  const { sendSockets, socketCount, dev, flowLabel } = plan;
+  const sender = new UdpSender(sendSockets, socketCount, dev, flowLabel, egressHandle);
   const { udpSegment } = plan;
   const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
   addDevice(loop, device, plan.device.name, forward);
@@ -95,9 +102,29 @@ function addVxlan(
     const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
     port = new VxlanIngress({ receiver, batch: parts.ingress, writer: parts.writer, counters });
     ports.set(plan.receiveSocket, port);
-    addReceiver(loop, "udp socket", port);
+    addUdpReceiver(loop, port, new SocketErrors(plan.receiveSocket, dev), parts.errors);
   }
   port.add(tunnel);
+  for (const fd of sendSockets) {
+    if (parts.polled.has(fd)) continue;
+    parts.polled.add(fd);
+    const errors = new SocketErrors(fd, dev);
+    loop.add({ fd, name: "sending socket", run: () => Math.min(0, parts.errors.drain(errors)) });
+  }
+}
+
+/** The socket may send as well (`srcport` fixed to `port`): errors then wait in it. */
+function addUdpReceiver(
+  loop: WorkerLoop,
+  ingress: VxlanIngress,
+  errors: SocketErrors,
+  pathErrors: PathErrors,
+): void {
+  const run = (now_s: number) => {
+    const moved = ingress.run(RECEIVE_SLOTS, now_s);
+    return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
+  };
+  loop.add({ fd: ingress.receiver.fd, name: "udp socket", run });
 }
 
 function addDevice(

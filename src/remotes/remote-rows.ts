@@ -23,6 +23,8 @@ export const REMOTE_FLAGS = 9;
 export const REMOTE_REFERENCES = 10;
 /** When a packet last came from it, seconds of `monotonicSeconds`; 0 = never. */
 export const REMOTE_LAST_SEEN = 11;
+/** Outer path MTU as the kernel knows it, bytes; 0 = not known. See path-mtu.ts. */
+export const REMOTE_PMTU = 12;
 /**
  * Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is
  * that row.
@@ -50,6 +52,8 @@ export interface RemoteEntry {
   readonly flags: number;
   readonly references: number;
   readonly lastSeen_s: number;
+  /** Longest outer packet that the path takes, bytes; 0: not known. */
+  readonly pathMtu_bytes: number;
 }
 
 export interface RemoteRowsState {
@@ -149,6 +153,7 @@ export class RemoteRows {
       flags: words[REMOTE_FLAGS],
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
+      pathMtu_bytes: words[REMOTE_PMTU],
     };
   }
 

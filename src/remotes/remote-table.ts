@@ -26,6 +26,7 @@ import {
   REMOTE_FLAG_LEARNED,
   REMOTE_FLAGS,
   REMOTE_LAST_SEEN,
+  REMOTE_PMTU,
   REMOTE_PORT,
   REMOTE_REFERENCES,
   REMOTE_TUNNEL,
@@ -282,6 +283,11 @@ export class RemoteTable {
 
   vni(row: number): number {
     return this.#rows.word(row, REMOTE_VNI);
+  }
+
+  /** Hot. @returns bytes of the longest outer packet that the path takes; 0: not known */
+  pathMtu(row: number): number {
+    return this.#rows.word(row, REMOTE_PMTU);
   }
 
   /** @param word 0..3, most significant first. @returns signed bits */

@@ -48,6 +48,13 @@ export const DropReasons = Object.freeze({
   notIp: reason("egress", "not-ip", "The device gave a packet that is not IPv4."),
   underlayBusy: reason("egress", "underlay-busy", "The socket's send buffer was full (EAGAIN)."),
   underlayError: reason("egress", "underlay-error", "The kernel refused to send the outer packet."),
+  /** ICMP about what was sent: the packet itself was counted as sent. */
+  peerUnreachable: reason(
+    "egress",
+    "peer-unreachable",
+    "ICMP said that a remote cannot be reached, or has no socket at that port.",
+    "event",
+  ),
   gsoUnsupported: reason("egress", "gso-unsupported", "A superpacket of a kind we cannot segment."),
 
   // Ingress: underlay -> device.
