@@ -29,6 +29,7 @@ import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
+import { TableChanges } from "./table-changes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
@@ -105,7 +106,10 @@ export class Daemon {
     setUpLinks(rtnl, tunnels, this.#log);
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
-    const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
+    const context = {
+      ...{ tunnels, remotes, peers, changes: new TableChanges() },
+      ...{ counters, rtnl, offloads, workers, started_s },
+    };
     await this.#serve(context);
     this.#ageing = new Ageing(tunnels, peers);
     this.#ageing.start();
