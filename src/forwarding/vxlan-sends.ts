@@ -3,6 +3,7 @@
 // before.
 
 import { MAX_SENDS, SEND_NO_GSO, SEND_REMOTE, SEND_WORDS } from "#abi";
+import type { WorkerEvents } from "../events/worker-events.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -25,6 +26,7 @@ export interface VxlanEgressParts {
   readonly remotes: RemoteTable;
   readonly sender: UnderlaySender;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
   readonly udpSegment: boolean;
 }

@@ -24,7 +24,10 @@ export interface ControlContext {
 }
 
 /** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
-function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
+export function tunnelNamed(
+  context: { readonly tunnels: readonly TunnelRuntime[] },
+  dev: string,
+): TunnelRuntime {
   const tunnel = context.tunnels.find(({ config }) => config.name === dev);
   if (tunnel !== undefined) return tunnel;
   throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {
