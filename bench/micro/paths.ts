@@ -60,8 +60,9 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
       tunnel.fdb.add(hi, lo, remote, 0, 1);
     }
   }
-  const { remotes, counters } = host;
-  const parts = { tunnel, batch: host.batch, remotes, sender: new StandingSender(), counters };
+  const { remotes, counters, events } = host;
+  const sender = new StandingSender();
+  const parts = { tunnel, batch: host.batch, remotes, sender, counters, events };
   const egress = new VxlanEgress({ ...parts, udpSegment: true });
   return { name, batch, move: () => whole(batch, egress.run(FRAMES)) };
 }
@@ -82,9 +83,9 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const host = new StandingHost();
   const { tunnel } = host.vxlan(new StandingDevice([]));
   const runs = Array.from({ length: RUNS }, (_, flow) => vxlanRun(flow, segments, spec));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(runs, segments);
-  const parts = { receiver, batch: ingressBatch, writer, counters };
+  const parts = { receiver, batch, writer, counters, events };
   const ingress = new VxlanIngress(parts, host.keepalives);
   ingress.add(tunnel);
   return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
@@ -114,9 +115,9 @@ function ipipPacket(frame: Uint8Array): Uint8Array {
 function ipipIngress(name: string): Path {
   const host = new StandingHost();
   const tunnel = host.ipip(new StandingDevice([]));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
-  const ingress = new IpipIngress({ receiver, batch: ingressBatch, writer, counters });
+  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
   return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
 }

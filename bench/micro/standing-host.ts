@@ -33,6 +33,8 @@ import {
   SEND_WORDS,
 } from "#abi";
 import type { Device } from "../../src/device/device.js";
+import { EventInbox } from "../../src/events/event-inbox.js";
+import { WorkerEvents } from "../../src/events/worker-events.js";
 import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
@@ -186,6 +188,7 @@ export class StandingHost {
   readonly ingressBatch = new IngressBatch();
   readonly remotes = RemoteTable.create({ maxTunnels: 1, maxRemotes: 16 });
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   readonly writer: RunWriter;
   readonly keepalives: KeepaliveResponder;
 
@@ -196,6 +199,7 @@ export class StandingHost {
       ...{ rows: KeepaliveRows.create(1, 16), remotes: this.remotes, counters: this.counters },
       totals: new RemoteTotals(counters.sharedState()),
     });
+    this.events = new WorkerEvents(new EventInbox(1, 1).workerState(0), this.counters);
     this.writer = new RunWriter(this.ingressBatch, this.counters);
   }
 

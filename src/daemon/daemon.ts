@@ -12,7 +12,8 @@ import { randomBytes } from "node:crypto";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
-import { openNetlink } from "../netlink/native-transport.js";
+import { EventInbox } from "../events/event-inbox.js";
+import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
@@ -27,6 +28,7 @@ import type { ControlContext } from "./control/context.js";
 import { metricsSample } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { DaemonEvents } from "./events.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
@@ -35,6 +37,7 @@ import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
+import { TableChanges } from "./table-changes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
@@ -46,6 +49,8 @@ export class Daemon {
   readonly #descriptors = new Descriptors();
   readonly #workers: Workers;
   #rtnl: NetlinkSocket | undefined;
+  #listeners: NeighbourListeners | undefined;
+  #events: DaemonEvents | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
@@ -87,6 +92,8 @@ export class Daemon {
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
+    this.#events?.stop();
+    this.#listeners?.close();
     this.#descriptors.closeAll();
     this.#rtnl?.close();
   }
@@ -110,9 +117,12 @@ export class Daemon {
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
+    const inbox = new EventInbox(workers, tunnels.length);
+    const changes = new TableChanges();
+    const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
-      ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows },
+      ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log);
@@ -120,13 +130,14 @@ export class Daemon {
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
-    const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers);
+    const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
-      ...{ tunnels, remotes, peers, keepalives, counters },
+      ...{ tunnels, remotes, peers, changes, keepalives, counters },
       ...{ rtnl, offloads, workers, started_s },
     };
-    await this.#serve(context);
-    this.#ageing = new Ageing(tunnels, peers);
+    events.start(changes);
+    await this.#serve(context, events);
+    this.#ageing = new Ageing(tunnels, peers, events);
     this.#ageing.start();
     this.#pathMtus.start();
     this.#log.info(
@@ -142,21 +153,34 @@ export class Daemon {
     );
   }
 
+  #openEvents(
+    tunnels: readonly TunnelRuntime[],
+    remotes: RemoteTable,
+    inbox: EventInbox,
+  ): DaemonEvents {
+    const listeners = new NeighbourListeners();
+    this.#listeners = listeners;
+    const notify = (datagram: Uint8Array, length: number) => listeners.send(datagram, length);
+    this.#events = new DaemonEvents({ tunnels, remotes, inbox, log: this.#log, notify });
+    return this.#events;
+  }
+
   #startKeepalives(
     tables: Pick<KeepaliveParts, "tunnels" | "remotes" | "rows">,
     counters: Counters,
     block: number,
+    events: DaemonEvents,
   ): Keepalives {
     const state = counters.sharedState();
-    const log = this.#log;
     const keepalives = new Keepalives({
       ...tables,
       ...{ totals: new RemoteTotals(state), counters: new WorkerCounters(state, block) },
       datagrams: ({ senders }) => new UdpDatagrams(senders[0][0]),
-      onChange: ({ tunnel, remote, state: now }) => {
+      onChange: ({ tunnel, remote, state: change }) => {
         const address = tables.remotes.get(remote)?.address;
-        const peer = address === undefined ? "" : formatIp(...address);
-        log.debug({ tunnel: tunnel.config.name, peer }, `peer ${now}`);
+        if (address === undefined) return;
+        const dev = tunnel.config.name;
+        events.peer({ kind: "peer", dev, address: formatIp(...address), change });
       },
     });
     keepalives.start();
@@ -164,11 +188,12 @@ export class Daemon {
     return keepalives;
   }
 
-  async #serve(context: ControlContext): Promise<void> {
+  async #serve(context: ControlContext, events: DaemonEvents): Promise<void> {
     const { control, metrics } = this.#config;
     this.#control = await startControlServer({
       socketPath: control.socket,
       target: controlTarget(context),
+      events: events.monitors,
       log: this.#log,
     });
     if (metrics.listen === METRICS_OFF) return;

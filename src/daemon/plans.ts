@@ -3,6 +3,7 @@
 
 import { native } from "#native";
 import type { VxlanTunnelConfig } from "../config/effective.js";
+import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
@@ -20,6 +21,7 @@ export interface PlanParts {
   readonly remotes: RemoteTable;
   readonly keepalives: KeepaliveRows;
   readonly counters: Counters;
+  readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
   readonly ipipReceivers: readonly number[];
@@ -37,6 +39,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       remotes: parts.remotes.sharedState(),
       keepalives: parts.keepalives.sharedState(),
       counters: parts.counters.sharedState(),
+      events: parts.events.workerState(worker),
       vxlan: parts.tunnels
         .filter((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")
         .map((tunnel) => vxlanPlan(tunnel, worker)),

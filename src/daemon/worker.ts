@@ -4,6 +4,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOTS } from "#native";
 import { NativeDevice } from "../device/native-device.js";
+import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
@@ -56,6 +57,7 @@ class WorkerParts {
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   readonly writer: RunWriter;
   readonly keepalives: KeepaliveResponder;
   readonly errors: PathErrors;
@@ -70,6 +72,7 @@ class WorkerParts {
       rows: KeepaliveRows.attach(plan.keepalives),
       totals: new RemoteTotals(plan.counters),
     });
+    this.events = new WorkerEvents(plan.events, this.counters);
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
     const { arena, frames, sends } = this.egress;
@@ -96,7 +99,7 @@ function addVxlan(
   loop: WorkerLoop,
   ports: Map<number, VxlanIngress>,
 ): void {
-  const { remotes, counters, egress, egressHandle, ingressHandle } = parts;
+  const { remotes, counters, events, egress, egressHandle, ingressHandle } = parts;
   const device = parts.device(plan.index, plan.device);
   const tunnel: VxlanTunnel = {
     ...plan,
@@ -110,15 +113,18 @@ function addVxlan(
   const { sendSockets, socketCount, dev, flowLabel } = plan;
   const sender = new UdpSender(sendSockets, socketCount, dev, flowLabel, egressHandle);
   const { udpSegment } = plan;
-  const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
-  addDevice(loop, device, plan.device.name, forward);
+  const forward = new VxlanEgress({
+    ...{ tunnel, batch: egress, remotes, sender, counters, events },
+    udpSegment,
+  });
+  addDevice(loop, device, plan.device.name, forward, events);
   let port = ports.get(plan.receiveSocket);
   if (port === undefined) {
     const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
     const { ingress: batch, writer, keepalives } = parts;
-    port = new VxlanIngress({ receiver, batch, writer, counters }, keepalives);
+    port = new VxlanIngress({ receiver, batch, writer, counters, events }, keepalives);
     ports.set(plan.receiveSocket, port);
-    addUdpReceiver(loop, port, new SocketErrors(plan.receiveSocket, dev), parts.errors);
+    addUdpReceiver(loop, port, new SocketErrors(plan.receiveSocket, dev), parts);
   }
   port.add(tunnel);
   for (const fd of sendSockets) {
@@ -134,9 +140,10 @@ function addUdpReceiver(
   loop: WorkerLoop,
   ingress: VxlanIngress,
   errors: SocketErrors,
-  pathErrors: PathErrors,
+  { errors: pathErrors, events }: WorkerParts,
 ): void {
   const run = (now_s: number) => {
+    events.begin(now_s);
     const moved = ingress.run(RECEIVE_SLOTS, now_s);
     return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
   };
@@ -148,12 +155,25 @@ function addDevice(
   { fd }: NativeDevice,
   name: string,
   egress: VxlanEgress | IpipEgress,
+  events: WorkerEvents,
 ): void {
-  loop.add({ fd, name: `device ${name}`, run: () => egress.run(MAX_FRAMES) });
+  const run = (now_s: number) => {
+    events.begin(now_s);
+    return egress.run(MAX_FRAMES);
+  };
+  loop.add({ fd, name: `device ${name}`, run });
 }
 
-function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
-  const run = (now_s: number) => ingress.run(RECEIVE_SLOTS, now_s);
+function addReceiver(
+  loop: WorkerLoop,
+  name: string,
+  ingress: VxlanIngress | IpipIngress,
+  events: WorkerEvents,
+): void {
+  const run = (now_s: number) => {
+    events.begin(now_s);
+    return ingress.run(RECEIVE_SLOTS, now_s);
+  };
   loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
@@ -168,7 +188,7 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
   };
   const sender = new RawSender(plan.sendSocket, egressHandle);
   const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters });
-  addDevice(loop, device, plan.device.name, forward);
+  addDevice(loop, device, plan.device.name, forward, parts.events);
   return tunnel;
 }
 
@@ -187,10 +207,10 @@ function main(plan: WorkerPlan): void {
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
   for (const fd of plan.ipipReceiveSockets) {
     const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);
-    const { ingress: batch, writer, counters } = parts;
-    const ingress = new IpipIngress({ receiver, batch, writer, counters });
+    const { ingress: batch, writer, counters, events } = parts;
+    const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
     for (const tunnel of ipip) ingress.add(tunnel);
-    addReceiver(loop, "raw socket", ingress);
+    addReceiver(loop, "raw socket", ingress, events);
   }
   native.threadSetSlice(SLICE_US);
   send({ kind: "ready" });

@@ -35,13 +35,13 @@ export class VxlanEgress {
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
   constructor(parts: VxlanEgressParts) {
-    const { tunnel, batch, counters } = parts;
+    const { tunnel, batch, counters, events } = parts;
     this.#tunnel = tunnel;
     this.#batch = batch;
     this.#counters = counters;
     this.#sends = new VxlanSends(parts);
-    this.#flooder = new Flooder(tunnel, batch, counters, this.#sends);
-    this.#proxy = new NeighbourProxy(tunnel, counters);
+    this.#flooder = new Flooder(tunnel, batch, counters, events, this.#sends);
+    this.#proxy = new NeighbourProxy(tunnel, counters, events);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 

@@ -13,6 +13,7 @@ import {
   SEND_SOCKET,
   SEND_WORDS,
 } from "#abi";
+import type { WorkerEvents } from "../events/worker-events.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { setPathMtu } from "../remotes/path-mtu.js";
 import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
@@ -40,6 +41,7 @@ export interface VxlanEgressParts {
   readonly remotes: RemoteTable;
   readonly sender: UnderlaySender;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
   readonly udpSegment: boolean;
 }

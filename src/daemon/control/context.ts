@@ -7,6 +7,7 @@ import type { Counters } from "../../telemetry/counters.js";
 import type { Keepalives } from "../keepalives.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
+import type { TableChanges } from "../table-changes.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 
 export interface ControlContext {
@@ -14,6 +15,8 @@ export interface ControlContext {
   readonly remotes: RemoteTable;
   readonly peers: Peers;
   readonly keepalives: Keepalives;
+  /** Told of every change that a handler makes to an FDB or a neighbour table. */
+  readonly changes: TableChanges;
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;
@@ -23,7 +26,10 @@ export interface ControlContext {
 }
 
 /** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
-function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
+export function tunnelNamed(
+  context: { readonly tunnels: readonly TunnelRuntime[] },
+  dev: string,
+): TunnelRuntime {
   const tunnel = context.tunnels.find(({ config }) => config.name === dev);
   if (tunnel !== undefined) return tunnel;
   throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Descriptors } from "../../../src/daemon/descriptors.js";
 import { workerPlans } from "../../../src/daemon/plans.js";
+import { EventInbox } from "../../../src/events/event-inbox.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { RouteTable } from "../../../src/routes/route-table.js";
@@ -15,6 +16,7 @@ const plansOf = (context: ReturnType<typeof controlContext>) =>
   workerPlans({
     ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
     keepalives: context.rows,
+    events: new EventInbox(2, 2),
   });
 
 describe("workerPlans", () => {

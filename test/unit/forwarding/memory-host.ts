@@ -3,6 +3,8 @@
 
 import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";
+import { EventInbox } from "../../../src/events/event-inbox.js";
+import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
@@ -122,7 +124,10 @@ export class MemoryHost {
   readonly keepalives = KeepaliveRows.create(0x1a2b3c4d, 64);
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
+  /** Nothing is wanted and nobody reads, unless a test does. */
+  readonly inbox = new EventInbox(1, 4);
   readonly #worker: WorkerCounters;
+  readonly #events: WorkerEvents;
   readonly #writer: RunWriter;
   readonly #steps: Step[] = [];
   readonly #ports = new Map<number, VxlanIngress>();
@@ -139,6 +144,7 @@ export class MemoryHost {
     this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
     this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
     this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
+    this.#events = new WorkerEvents(this.inbox.workerState(0), this.#worker);
     this.#writer = new RunWriter(this.ingressBatch, this.#worker);
   }
 
@@ -167,7 +173,7 @@ export class MemoryHost {
     const sender =
       options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
     const egress = new VxlanEgress({
-      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker, events: this.#events },
       udpSegment: options.udpSegment ?? true,
     });
     this.#steps.push(() => egress.run(MAX_FRAMES));
@@ -255,7 +261,7 @@ export class MemoryHost {
     const known = this.#ports.get(port);
     if (known !== undefined) return known;
     const receiver = this.network.udpReceiver(this.#address, port);
-    const parts = { receiver, writer: this.#writer, counters: this.#worker };
+    const parts = { receiver, writer: this.#writer, counters: this.#worker, events: this.#events };
     const keepalives = new KeepaliveResponder({
       ...{ rows: this.keepalives, remotes: this.remotes, counters: this.#worker },
       totals: new RemoteTotals(this.counters.sharedState()),
@@ -270,7 +276,7 @@ export class MemoryHost {
     if (this.#rawIngress !== undefined) return this.#rawIngress;
     const receiver = this.network.rawReceiver(this.#address);
     const ingress = new IpipIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
       batch: this.ingressBatch,
     });
     this.#rawIngress = ingress;
