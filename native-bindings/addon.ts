@@ -71,6 +71,11 @@ export interface Native {
   pathMtu(family: number, address: Int32Array, device: string): number;
   socketSetTtl(fd: number, family: number, ttl: number): number;
 
+  /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
+  groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
+  /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */
+  groupSend(fd: number, family: number, ifindex: number, ttl: number): number;
+
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
   pollRemove(poll: number, fd: number): number;

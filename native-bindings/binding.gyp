@@ -14,6 +14,7 @@
         "src/tuntap.cc",
         "src/interface.cc",
         "src/socket.cc",
+        "src/multicast.cc",
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",

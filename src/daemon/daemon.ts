@@ -23,6 +23,7 @@ import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { Peers } from "./peers.js";
@@ -91,8 +92,9 @@ export class Daemon {
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
+    const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
+    const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
     const tunnels = openTunnels(config, parts);
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),

@@ -10,6 +10,7 @@ import type { RemoteTable } from "../remotes/remote-table.js";
 import type { IpAddress } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
+import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
 import type { Peers } from "./peers.js";
@@ -30,6 +31,7 @@ export interface OpenParts {
   readonly descriptors: Descriptors;
   readonly offloads: Offloads;
   readonly sockets: Sockets;
+  readonly groups: GroupSockets;
   readonly remotes: RemoteTable;
   readonly peers: Peers;
   readonly workers: number;
@@ -51,20 +53,30 @@ interface VxlanPlace {
   readonly underlay: Underlay;
   readonly endpoint: Endpoint;
   readonly receivers: readonly number[];
+  /** The multicast group, where the config has one, and the socket that receives for it. */
+  readonly group: GroupEndpoint | undefined;
+  readonly groupReceiver: number;
 }
 
 function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts): VxlanPlace {
-  const [towards] = config.remotes.map(({ dst }) => dst);
+  const towards = config.remotes[0]?.dst ?? config.group;
   const underlay = underlayOf(parts.rtnl, { local: config.local, dev: config.dev, towards });
   const endpoint = { local: ipOf(underlay.local), dev: config.dev ?? "" };
-  return { underlay, endpoint, receivers: parts.sockets.receivers(endpoint, config.port) };
+  const { dev, ifindex } = underlay;
+  const group =
+    config.group === undefined ? undefined : { group: ipOf(config.group), dev, ifindex };
+  return {
+    ...{ underlay, endpoint, group },
+    receivers: parts.sockets.receivers(endpoint, config.port),
+    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, config.port),
+  };
 }
 
 function openVxlan(
   config: VxlanTunnelConfig,
   index: number,
   parts: OpenParts,
-  { underlay, endpoint, receivers }: VxlanPlace,
+  { underlay, endpoint, receivers, group, groupReceiver }: VxlanPlace,
 ): VxlanRuntime {
   const { local } = endpoint;
   const fits_bytes = pathMtu_bytes("vxlan", local, underlay.mtu_bytes);
@@ -75,6 +87,9 @@ function openVxlan(
   const senders = Array.from({ length: parts.workers }, (_, worker) =>
     parts.sockets.senders(endpoint, options, worker),
   );
+  if (group !== undefined) {
+    for (const pool of senders) parts.groups.prepareSenders(pool, group, options.ttl);
+  }
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);
   const runtime: VxlanRuntime = {
@@ -86,8 +101,7 @@ function openVxlan(
     pathMtu_bytes: fits_bytes,
     device,
     mac: macOf(mac),
-    receivers,
-    senders,
+    ...{ receivers, groupReceiver, senders },
     udpSegment: parts.offloads.udpSegment && config.udp_csum,
     ...vxlanTables(config),
   };
@@ -125,25 +139,32 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
 }
 
 /**
- * Two tunnels may share address and port, but not a VNI on them; only now is every local address
- * known.
+ * Two tunnels may share address and port, or group and port, but not a VNI on them; only now is
+ * every local address known.
  */
 function refuseDuplicates(
   tunnels: readonly VxlanTunnelConfig[],
   places: ReadonlyMap<string, VxlanPlace>,
 ): void {
+  /** Tunnel by "receiving socket VNI". */
   const seen = new Map<string, string>();
   for (const { name, vni, port } of tunnels) {
-    const key = `${places.get(name)?.receivers[0]} ${vni}`;
-    const other = seen.get(key);
-    if (other !== undefined) {
-      throw new CulvertError(
-        "CULVERT_VNI_IN_USE",
-        `tunnels ${other} and ${name} both have VNI ${vni} on the same address and port ${port}`,
-        { hint: "give one of them another `vni` or `port`" },
-      );
+    const { receivers, groupReceiver } = places.get(name) as VxlanPlace;
+    for (const [socket, what] of [
+      [receivers[0], "address"],
+      [groupReceiver, "multicast group"],
+    ] as const) {
+      if (socket < 0) continue;
+      const other = seen.get(`${socket} ${vni}`);
+      if (other !== undefined) {
+        throw new CulvertError(
+          "CULVERT_VNI_IN_USE",
+          `tunnels ${other} and ${name} both have VNI ${vni} on the same ${what} and port ${port}`,
+          { hint: "give one of them another `vni` or `port`" },
+        );
+      }
+      seen.set(`${socket} ${vni}`, name);
     }
-    seen.set(key, name);
   }
 }
 

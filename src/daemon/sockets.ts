@@ -22,7 +22,7 @@ import { socketError } from "./errno-error.js";
  * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does
  * not bind.
  */
-const BUFFER_BYTES = 8 * 1024 * 1024;
+export const BUFFER_BYTES = 8 * 1024 * 1024;
 /** Source ports per pool, for entropy in the underlay's hashes; a power of two. */
 export const SOURCE_PORTS = 16;
 /** Where source ports come from [RFC 7348 § 5]: the dynamic range. */

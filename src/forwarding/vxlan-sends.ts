@@ -14,6 +14,7 @@ import {
   VXLAN_OVERHEAD_V6_BYTES,
   writeVxlan,
 } from "../wire/vxlan.js";
+import type { BumQueue } from "./bum-queue.js";
 import type { OuterHeader } from "./outer-header.js";
 import { SendList, type TooBigAnswerer } from "./send-list.js";
 import { answerTooBigFrame } from "./too-big.js";
@@ -27,6 +28,10 @@ export interface VxlanEgressParts {
   readonly counters: WorkerCounters;
   /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
   readonly udpSegment: boolean;
+  /** Where frames to many remotes wait, shared by the tunnels of a worker. */
+  readonly queue: BumQueue;
+  /** Sends as `sender` does, from the queue's batch. */
+  readonly queueSender: UnderlaySender;
 }
 
 export class VxlanSends implements TooBigAnswerer {

@@ -67,7 +67,11 @@ export class TunnelRows {
   /** The rows of a tunnel, ascending. */
   rows(tunnel: number): number[] {
     const rows: number[] = [];
-    for (let at = this.#heads[tunnel]; at !== NONE; at = this.#links[(at - 1) * LINK_WORDS + NEXT]) {
+    for (
+      let at = this.#heads[tunnel];
+      at !== NONE;
+      at = this.#links[(at - 1) * LINK_WORDS + NEXT]
+    ) {
       rows.push(at - 1);
     }
     return rows.sort((a, b) => a - b);
