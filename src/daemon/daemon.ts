@@ -25,15 +25,19 @@ import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
+import { openFilesLimit, requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
+import { Progress } from "./progress.js";
+import { removeDevices } from "./remove-devices.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
 const METRICS_OFF = "off";
+const MAX_LOGGED_NAMES = 64;
 
 export class Daemon {
   readonly #config: Config;
@@ -44,6 +48,8 @@ export class Daemon {
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
+  /** As far as they were opened. */
+  #tunnels: readonly TunnelRuntime[] = [];
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -78,6 +84,7 @@ export class Daemon {
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
+    if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
   }
@@ -86,6 +93,7 @@ export class Daemon {
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
+    requireOpenFiles(config, workers, openFilesLimit());
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
@@ -95,7 +103,8 @@ export class Daemon {
     const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
     const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
-    const tunnels = openTunnels(config, parts);
+    const tunnels = openTunnels(config, parts, new Progress(this.#log));
+    this.#tunnels = tunnels;
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
@@ -104,7 +113,7 @@ export class Daemon {
       ...{ remotes, counters, descriptors, ipipReceivers },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log);
+    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
@@ -116,7 +125,7 @@ export class Daemon {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        tunnels: tunnels.map(({ config }) => config.name),
+        ...namesOf(tunnels),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
@@ -137,6 +146,12 @@ export class Daemon {
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
   }
+}
+
+/** For the log: the names of the tunnels, or of thousands their number. */
+function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+  if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
+  return { tunnels: tunnels.map(({ config }) => config.name) };
 }
 
 /**

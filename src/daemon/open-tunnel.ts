@@ -14,6 +14,7 @@ import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
 import type { Peers } from "./peers.js";
+import type { Progress } from "./progress.js";
 import type { Endpoint, Sockets } from "./sockets.js";
 import {
   type IpipRuntime,
@@ -38,11 +39,15 @@ export interface OpenParts {
 }
 
 /** Opens the tunnels of a config in its order; a tunnel's index is its place. */
-export function openTunnels(config: Config, parts: OpenParts): TunnelRuntime[] {
+export function openTunnels(config: Config, parts: OpenParts, progress: Progress): TunnelRuntime[] {
   const vxlan = config.tunnels.filter((tunnel) => tunnel.type === "vxlan");
-  const places = new Map(vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts)]));
+  const underlays = new Underlays(parts.rtnl);
+  const places = new Map(
+    vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts, underlays)]),
+  );
   refuseDuplicates(vxlan, places);
   return config.tunnels.map((tunnel, index) => {
+    progress.report("devices opened", index, config.tunnels.length);
     if (tunnel.type === "ipip") return openIpip(tunnel, index, parts);
     return openVxlan(tunnel, index, parts, places.get(tunnel.name) as VxlanPlace);
   });
@@ -58,9 +63,26 @@ interface VxlanPlace {
   readonly groupReceiver: number;
 }
 
-function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts): VxlanPlace {
-  const towards = config.remotes[0]?.dst ?? config.group;
-  const underlay = underlayOf(parts.rtnl, { local: config.local, dev: config.dev, towards });
+/** What the kernel says of the underlay, asked once for all tunnels that run over it alike. */
+class Underlays {
+  readonly #rtnl: NetlinkSocket;
+  readonly #known = new Map<string, Underlay>();
+
+  constructor(rtnl: NetlinkSocket) {
+    this.#rtnl = rtnl;
+  }
+
+  of({ local, dev, remotes, group }: VxlanTunnelConfig): Underlay {
+    const towards = remotes[0]?.dst ?? group;
+    const key = `${local} ${dev} ${towards}`;
+    const underlay = this.#known.get(key) ?? underlayOf(this.#rtnl, { local, dev, towards });
+    this.#known.set(key, underlay);
+    return underlay;
+  }
+}
+
+function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts, underlays: Underlays): VxlanPlace {
+  const underlay = underlays.of(config);
   const endpoint = { local: ipOf(underlay.local), dev: config.dev ?? "" };
   const { dev, ifindex } = underlay;
   const group =
