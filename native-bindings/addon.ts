@@ -85,6 +85,9 @@ export interface Native {
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;
 
+  /** Blocks of memory of that size and more cost nothing until they are touched: 0 or -errno. */
+  memoryMapFrom(bytes: number): number;
+
   /** Time slice of the calling thread, microseconds; 0 or -errno. */
   threadSetSlice(slice_us: number): number;
 

@@ -15,6 +15,7 @@
         "src/interface.cc",
         "src/socket.cc",
         "src/multicast.cc",
+        "src/memory.cc",
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",

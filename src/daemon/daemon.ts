@@ -8,6 +8,7 @@
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
 // of a device the kernel removes the device, its addresses and its routes.
 
+import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
@@ -36,6 +37,8 @@ import { Sockets } from "./sockets.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
+/** Tables of this size and more become resident page by page, as they fill. */
+const LARGE_BYTES = 128 * 1024;
 const METRICS_OFF = "off";
 const MAX_LOGGED_NAMES = 64;
 
@@ -90,6 +93,7 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
+    native.memoryMapFrom(LARGE_BYTES);
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
