@@ -77,6 +77,11 @@ export interface Native {
   /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
   socketErrors(fd: number, errors: Int32Array): number;
 
+  /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
+  groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
+  /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */
+  groupSend(fd: number, family: number, ifindex: number, ttl: number): number;
+
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
   pollRemove(poll: number, fd: number): number;
@@ -85,6 +90,9 @@ export interface Native {
   wakeCreate(): number;
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;
+
+  /** Blocks of memory of that size and more cost nothing until they are touched: 0 or -errno. */
+  memoryMapFrom(bytes: number): number;
 
   /** Time slice of the calling thread, microseconds; 0 or -errno. */
   threadSetSlice(slice_us: number): number;

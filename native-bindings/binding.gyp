@@ -15,6 +15,8 @@
         "src/interface.cc",
         "src/socket.cc",
         "src/error-queue.cc",
+        "src/multicast.cc",
+        "src/memory.cc",
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",

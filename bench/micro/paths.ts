@@ -61,9 +61,10 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
     }
   }
   const { remotes, counters } = host;
-  const parts = { tunnel, batch: host.batch, remotes, sender: new StandingSender(), counters };
-  const egress = new VxlanEgress({ ...parts, udpSegment: true });
-  return { name, batch, move: () => whole(batch, egress.run(FRAMES)) };
+  const sender = new StandingSender();
+  const parts = { tunnel, batch: host.batch, remotes, sender, counters, queue: host.queue };
+  const egress = new VxlanEgress({ ...parts, queueSender: sender, udpSegment: true });
+  return { name, batch, move: (now_s) => whole(batch, egress.run(FRAMES, now_s * 1000)) };
 }
 
 /** `count` frames, each with its VXLAN header, one behind the other. */
@@ -86,7 +87,11 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const receiver = new StandingReceiver(runs, segments);
   const ingress = new VxlanIngress({ receiver, batch: ingressBatch, writer, counters });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 function ipipEgress(name: string): Path {
@@ -117,7 +122,11 @@ function ipipIngress(name: string): Path {
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
   const ingress = new IpipIngress({ receiver, batch: ingressBatch, writer, counters });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 /** Every path, each made when it is due. */

@@ -35,6 +35,8 @@ import {
 import type { Device } from "../../src/device/device.js";
 import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../src/forwarding/bum-queue.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
 import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
@@ -185,6 +187,7 @@ export class StandingHost {
   readonly remotes = RemoteTable.create({ maxTunnels: 1, maxRemotes: 16 });
   readonly counters: WorkerCounters;
   readonly writer: RunWriter;
+  readonly queue = new BumQueue();
 
   constructor() {
     const counters = Counters.create({ workers: 1, maxTunnels: 1, maxRemotes: 16 });
@@ -213,6 +216,7 @@ export class StandingHost {
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(PLAIN_OPTIONS.bumLimit_pps, 0),
       device,
     };
     return { tunnel, remote };

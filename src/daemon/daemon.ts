@@ -8,6 +8,7 @@
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
 // of a device the kernel removes the device, its addresses and its routes.
 
+import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
@@ -23,17 +24,24 @@ import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
+import { openFilesLimit, requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
+import { Progress } from "./progress.js";
+import { removeDevices } from "./remove-devices.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
+/** Tables of this size and more become resident page by page, as they fill. */
+const LARGE_BYTES = 128 * 1024;
 const METRICS_OFF = "off";
+const MAX_LOGGED_NAMES = 64;
 
 export class Daemon {
   readonly #config: Config;
@@ -45,6 +53,8 @@ export class Daemon {
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
   #pathMtus: PathMtus | undefined;
+  /** As far as they were opened. */
+  #tunnels: readonly TunnelRuntime[] = [];
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -80,23 +90,28 @@ export class Daemon {
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
+    if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
   }
 
   async #open(): Promise<void> {
+    native.memoryMapFrom(LARGE_BYTES);
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
+    requireOpenFiles(config, workers, openFilesLimit());
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
+    const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
-    const tunnels = openTunnels(config, parts);
+    const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
+    const tunnels = openTunnels(config, parts, new Progress(this.#log));
+    this.#tunnels = tunnels;
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
@@ -105,7 +120,7 @@ export class Daemon {
       ...{ remotes, counters, descriptors, ipipReceivers },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log);
+    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
     this.#pathMtus = new PathMtus(tunnels, remotes);
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
@@ -120,7 +135,7 @@ export class Daemon {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        tunnels: tunnels.map(({ config }) => config.name),
+        ...namesOf(tunnels),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
@@ -141,6 +156,12 @@ export class Daemon {
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
   }
+}
+
+/** For the log: the names of the tunnels, or of thousands their number. */
+function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+  if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
+  return { tunnels: tunnels.map(({ config }) => config.name) };
 }
 
 /**

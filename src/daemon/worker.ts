@@ -6,6 +6,7 @@ import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOT
 import { NativeDevice } from "../device/native-device.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
+import { BumQueue } from "../forwarding/bum-queue.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
@@ -44,7 +45,10 @@ const SLICE_US = 10_000;
 class WorkerParts {
   readonly egress: EgressBatch;
   readonly ingress: IngressBatch;
+  readonly queue: BumQueue;
   readonly egressHandle: EgressHandle;
+  /** Of the queue's batch. */
+  readonly queueHandle: EgressHandle;
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
@@ -52,14 +56,17 @@ class WorkerParts {
   readonly errors: PathErrors;
   /** Sockets whose errors are taken already: tunnels may share them. */
   readonly polled: Set<number>;
+  /** By descriptor of the receiving socket. */
+  readonly #ports = new Map<number, VxlanIngress>();
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
-    const { arena, frames, sends } = this.egress;
-    this.egressHandle = handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
+    this.queue = new BumQueue();
+    this.egressHandle = this.#register(this.egress);
+    this.queueHandle = this.#register(this.queue.batch);
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
     this.errors = new PathErrors(this.remotes, this.counters);
@@ -69,6 +76,23 @@ class WorkerParts {
   device(index: number, plan: DevicePlan): NativeDevice {
     return new NativeDevice({ index, ...plan }, this.egressHandle, this.ingressHandle);
   }
+
+  /** The port of a receiving socket; tunnels on one socket share it. */
+  port(fd: number, name: string, dev: string, loop: WorkerLoop): VxlanIngress {
+    let port = this.#ports.get(fd);
+    if (port === undefined) {
+      const receiver = new NativeReceiver(fd, "udp", this.ingressHandle);
+      const { ingress: batch, writer, counters } = this;
+      port = new VxlanIngress({ receiver, batch, writer, counters });
+      this.#ports.set(fd, port);
+      addUdpReceiver(loop, name, port, new SocketErrors(fd, dev), this.errors);
+    }
+    return port;
+  }
+
+  #register({ arena, frames, sends }: EgressBatch): EgressHandle {
+    return handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
+  }
 }
 
 function handle<T>(result: T | number): T {
@@ -76,13 +100,8 @@ function handle<T>(result: T | number): T {
   return result;
 }
 
-function addVxlan(
-  plan: VxlanTunnelPlan,
-  parts: WorkerParts,
-  loop: WorkerLoop,
-  ports: Map<number, VxlanIngress>,
-): void {
-  const { remotes, counters, egress, egressHandle, ingressHandle } = parts;
+function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): void {
+  const { remotes, counters, egress, egressHandle, queue, queueHandle } = parts;
   const device = parts.device(plan.index, plan.device);
   const tunnel: VxlanTunnel = {
     ...plan,
@@ -93,18 +112,17 @@ function addVxlan(
     device,
   };
   const { sendSockets, socketCount, dev, flowLabel } = plan;
-  const sender = new UdpSender(sendSockets, socketCount, dev, flowLabel, egressHandle);
-  const { udpSegment } = plan;
-  const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
+  const senderOn = (handle: EgressHandle) =>
+    new UdpSender(sendSockets, socketCount, dev, flowLabel, handle);
+  const forward = new VxlanEgress({
+    ...{ tunnel, batch: egress, remotes, sender: senderOn(egressHandle), counters },
+    ...{ queue, queueSender: senderOn(queueHandle), udpSegment: plan.udpSegment },
+  });
   addDevice(loop, device, plan.device.name, forward);
-  let port = ports.get(plan.receiveSocket);
-  if (port === undefined) {
-    const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
-    port = new VxlanIngress({ receiver, batch: parts.ingress, writer: parts.writer, counters });
-    ports.set(plan.receiveSocket, port);
-    addUdpReceiver(loop, port, new SocketErrors(plan.receiveSocket, dev), parts.errors);
+  parts.port(plan.receiveSocket, "udp socket", dev, loop).add(tunnel);
+  if (plan.groupSocket >= 0) {
+    parts.port(plan.groupSocket, "multicast socket", dev, loop).add(tunnel);
   }
-  port.add(tunnel);
   for (const fd of sendSockets) {
     if (parts.polled.has(fd)) continue;
     parts.polled.add(fd);
@@ -116,15 +134,16 @@ function addVxlan(
 /** The socket may send as well (`srcport` fixed to `port`): errors then wait in it. */
 function addUdpReceiver(
   loop: WorkerLoop,
+  name: string,
   ingress: VxlanIngress,
   errors: SocketErrors,
   pathErrors: PathErrors,
 ): void {
-  const run = (now_s: number) => {
-    const moved = ingress.run(RECEIVE_SLOTS, now_s);
+  const run = (now_s: number, now_ms: number) => {
+    const moved = ingress.run(RECEIVE_SLOTS, now_s, now_ms);
     return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
   };
-  loop.add({ fd: ingress.receiver.fd, name: "udp socket", run });
+  loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
 function addDevice(
@@ -133,11 +152,11 @@ function addDevice(
   name: string,
   egress: VxlanEgress | IpipEgress,
 ): void {
-  loop.add({ fd, name: `device ${name}`, run: () => egress.run(MAX_FRAMES) });
+  loop.add({ fd, name: `device ${name}`, run: (_now_s, now_ms) => egress.run(MAX_FRAMES, now_ms) });
 }
 
 function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
-  const run = (now_s: number) => ingress.run(RECEIVE_SLOTS, now_s);
+  const run = (now_s: number, now_ms: number) => ingress.run(RECEIVE_SLOTS, now_s, now_ms);
   loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
@@ -164,10 +183,10 @@ function main(plan: WorkerPlan): void {
   const loop = new WorkerLoop({
     wakeFd: plan.wakeFd,
     busyPoll_us: plan.busyPoll_us,
+    backlog: parts.queue,
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
-  const ports = new Map<number, VxlanIngress>();
-  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop, ports);
+  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop);
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
   for (const fd of plan.ipipReceiveSockets) {
     const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);

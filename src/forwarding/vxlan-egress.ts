@@ -40,20 +40,21 @@ export class VxlanEgress {
     this.#batch = batch;
     this.#counters = counters;
     this.#sends = new VxlanSends(parts);
-    this.#flooder = new Flooder(tunnel, batch, counters, this.#sends);
+    this.#flooder = new Flooder(parts, this.#sends);
     this.#proxy = new NeighbourProxy(tunnel, counters);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 
   /**
-   * Moves at most `limit` frames.
+   * Moves at most `limit` frames; what goes to many remotes may wait in the worker's queue.
+   * @param now_ms of `monotonicMilliseconds`
    * @returns packets on the wire that they stand for, or -errno (-EAGAIN: there was none)
    */
-  run(limit: number): number {
+  run(limit: number, now_ms: number): number {
     const count = this.#tunnel.device.readBatch(this.#batch, limit);
     if (count <= 0) return count;
     this.#batch.beginSends();
-    this.#flooder.refresh();
+    this.#flooder.refresh(now_ms);
     let packets = 0;
     for (let frame = 0; frame < count; frame++) {
       this.#decide(frame);

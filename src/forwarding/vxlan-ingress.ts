@@ -41,7 +41,7 @@ import {
   LOCATE_VERSION,
   locateFrame,
 } from "../wire/locate.js";
-import { isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
+import { isMulticastMac, isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
 import {
   VXLAN_FLAG_VNI,
   VXLAN_HEADER_BYTES,
@@ -49,6 +49,7 @@ import {
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
+import { BUCKET_INGRESS, BumLimit } from "./bum-limit.js";
 import {
   ECN_DROP,
   ECN_SET_CE,
@@ -64,6 +65,7 @@ import type { VxlanTunnel } from "./vxlan-tunnel.js";
 const TRUNCATED = DropReasons.truncated.id;
 const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
+const BUM_LIMIT = DropReasons.bumLimitIngress.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
 const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
@@ -79,11 +81,16 @@ const SOURCE_MAC = 6;
 /** Everything that arrives at one UDP port, for all tunnels that share it. */
 export class VxlanIngress extends ReceiveLoop {
   readonly #tunnels = new Map<number, VxlanTunnel>();
+  /** Of the tunnels that have one, by tunnel index. */
+  readonly #limits = new Map<number, BumLimit>();
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
   /** Demultiplexes this tunnel's VNI to it. */
   add(tunnel: VxlanTunnel): void {
+    const { index, bumBuckets, bumLimit_pps } = tunnel;
     this.#tunnels.set(tunnel.vni, tunnel);
+    if (bumLimit_pps === 0) return;
+    this.#limits.set(index, new BumLimit(bumBuckets, BUCKET_INGRESS, bumLimit_pps));
   }
 
   protected override decide(run: number, now_s: number): void {
@@ -117,6 +124,7 @@ export class VxlanIngress extends ReceiveLoop {
     const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
     const hi = macHi(arena, frame + SOURCE_MAC);
     const lo = macLoBits(arena, frame + SOURCE_MAC);
+    if (tunnel.bumLimit_pps > 0 && this.#exceedsLimit(tunnel, row, frame)) return BUM_LIMIT;
     if (hi === tunnel.macHi && lo === tunnel.macLo) return OWN_SOURCE;
     if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
     if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;
@@ -128,6 +136,14 @@ export class VxlanIngress extends ReceiveLoop {
       if (reason >= 0) return reason;
     }
     return tunnel.learning ? this.#learn(tunnel, hi, lo, remote, now_s) : -1;
+  }
+
+  /** Is it broadcast or multicast, and more of it than the tunnel takes? */
+  #exceedsLimit(tunnel: VxlanTunnel, row: number, frame: number): boolean {
+    const { runs, arena } = this.batch;
+    if (!isMulticastMac(macHi(arena, frame))) return false;
+    const limit = this.#limits.get(tunnel.index);
+    return limit !== undefined && !limit.take(runs[row + RUN_SEGMENTS], this.now_ms);
   }
 
   #isTagged(frame: number): boolean {

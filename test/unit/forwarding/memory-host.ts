@@ -5,6 +5,8 @@ import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -114,6 +116,7 @@ export class MemoryHost {
   readonly remotes: RemoteTable;
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
+  readonly queue = new BumQueue();
   readonly #worker: WorkerCounters;
   readonly #writer: RunWriter;
   readonly #steps: Step[] = [];
@@ -151,6 +154,7 @@ export class MemoryHost {
       fdb: Fdb.create(maxEntries),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
       device,
     };
     const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);
@@ -159,9 +163,9 @@ export class MemoryHost {
       options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
     const egress = new VxlanEgress({
       ...{ tunnel, batch, remotes, sender, counters: this.#worker },
-      udpSegment: options.udpSegment ?? true,
+      ...{ udpSegment: options.udpSegment ?? true, queue: this.queue, queueSender: sender },
     });
-    this.#steps.push(() => egress.run(MAX_FRAMES));
+    this.#steps.push((now_s) => egress.run(MAX_FRAMES, now_s * 1000));
     this.#ingress(port).add(tunnel);
     return { tunnel, device, egress };
   }
@@ -201,11 +205,12 @@ export class MemoryHost {
     return remote;
   }
 
-  /** Runs every device and every socket until all are empty. */
+  /** Runs every device and every socket until all are empty, and then the queue of BUM frames. */
   pump(now_s = NOW_S): void {
     for (const step of this.#steps) {
       while (step(now_s) > 0);
     }
+    while (this.queue.pending) this.queue.step();
   }
 
   /** A UDP payload (VXLAN header first) arrives and is handled. */
@@ -251,7 +256,7 @@ export class MemoryHost {
       batch: this.ingressBatch,
     });
     this.#ports.set(port, ingress);
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 
@@ -263,7 +268,7 @@ export class MemoryHost {
       batch: this.ingressBatch,
     });
     this.#rawIngress = ingress;
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 }
