@@ -98,7 +98,8 @@ export interface Native {
   threadSetSlice(slice_us: number): number;
 
   netlinkOpen(groups: number): number;
-  netlinkSend(fd: number, bytes: Uint8Array, length: number): number;
+  /** @param groups of listeners that get it too; 0: the kernel alone */
+  netlinkSend(fd: number, bytes: Uint8Array, length: number, groups: number): number;
   netlinkReceive(fd: number, bytes: Uint8Array): number;
   netlinkClose(fd: number): number;
 

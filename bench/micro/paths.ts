@@ -60,9 +60,9 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
       tunnel.fdb.add(hi, lo, remote, 0, 1);
     }
   }
-  const { remotes, counters } = host;
+  const { remotes, counters, events } = host;
   const sender = new StandingSender();
-  const parts = { tunnel, batch: host.batch, remotes, sender, counters, queue: host.queue };
+  const parts = { tunnel, batch: host.batch, remotes, sender, counters, events, queue: host.queue };
   const egress = new VxlanEgress({ ...parts, queueSender: sender, udpSegment: true });
   return { name, batch, move: (now_s) => whole(batch, egress.run(FRAMES, now_s * 1000)) };
 }
@@ -83,9 +83,9 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const host = new StandingHost();
   const { tunnel } = host.vxlan(new StandingDevice([]));
   const runs = Array.from({ length: RUNS }, (_, flow) => vxlanRun(flow, segments, spec));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(runs, segments);
-  const ingress = new VxlanIngress({ receiver, batch: ingressBatch, writer, counters });
+  const ingress = new VxlanIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
   return {
     name,
@@ -118,9 +118,9 @@ function ipipPacket(frame: Uint8Array): Uint8Array {
 function ipipIngress(name: string): Path {
   const host = new StandingHost();
   const tunnel = host.ipip(new StandingDevice([]));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
-  const ingress = new IpipIngress({ receiver, batch: ingressBatch, writer, counters });
+  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
   return {
     name,

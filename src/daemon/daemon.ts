@@ -12,7 +12,8 @@ import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
-import { openNetlink } from "../netlink/native-transport.js";
+import { EventInbox } from "../events/event-inbox.js";
+import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
@@ -24,6 +25,7 @@ import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { DaemonEvents } from "./events.js";
 import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
 import { openFilesLimit, requireOpenFiles } from "./open-files.js";
@@ -35,6 +37,7 @@ import { Progress } from "./progress.js";
 import { removeDevices } from "./remove-devices.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
+import { TableChanges } from "./table-changes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
@@ -49,6 +52,8 @@ export class Daemon {
   readonly #descriptors = new Descriptors();
   readonly #workers: Workers;
   #rtnl: NetlinkSocket | undefined;
+  #listeners: NeighbourListeners | undefined;
+  #events: DaemonEvents | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
@@ -90,6 +95,8 @@ export class Daemon {
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
+    this.#events?.stop();
+    this.#listeners?.close();
     if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
@@ -115,9 +122,12 @@ export class Daemon {
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
+    const inbox = new EventInbox(workers, tunnels.length);
+    const changes = new TableChanges();
+    const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
-      ...{ remotes, counters, descriptors, ipipReceivers },
+      ...{ remotes, counters, descriptors, ipipReceivers, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
@@ -125,9 +135,13 @@ export class Daemon {
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
-    const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
-    await this.#serve(context);
-    this.#ageing = new Ageing(tunnels, peers);
+    const context = {
+      ...{ tunnels, remotes, peers, changes },
+      ...{ counters, rtnl, offloads, workers, started_s },
+    };
+    events.start(changes);
+    await this.#serve(context, events);
+    this.#ageing = new Ageing(tunnels, peers, events);
     this.#ageing.start();
     this.#pathMtus.start();
     this.#log.info(
@@ -143,11 +157,24 @@ export class Daemon {
     );
   }
 
-  async #serve(context: ControlContext): Promise<void> {
+  #openEvents(
+    tunnels: readonly TunnelRuntime[],
+    remotes: RemoteTable,
+    inbox: EventInbox,
+  ): DaemonEvents {
+    const listeners = new NeighbourListeners();
+    this.#listeners = listeners;
+    const notify = (datagram: Uint8Array, length: number) => listeners.send(datagram, length);
+    this.#events = new DaemonEvents({ tunnels, remotes, inbox, log: this.#log, notify });
+    return this.#events;
+  }
+
+  async #serve(context: ControlContext, events: DaemonEvents): Promise<void> {
     const { control, metrics } = this.#config;
     this.#control = await startControlServer({
       socketPath: control.socket,
       target: controlTarget(context),
+      events: events.monitors,
       log: this.#log,
     });
     if (metrics.listen === METRICS_OFF) return;

@@ -3,6 +3,7 @@
 
 import { native } from "#native";
 import type { VxlanTunnelConfig } from "../config/effective.js";
+import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -18,6 +19,7 @@ export interface PlanParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly counters: Counters;
+  readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
   readonly ipipReceivers: readonly number[];
@@ -36,6 +38,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       counters: parts.counters.sharedState(),
+      events: parts.events.workerState(worker),
       vxlan: parts.tunnels
         .filter((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")
         .map((tunnel) => vxlanPlan(tunnel, worker)),

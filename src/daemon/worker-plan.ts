@@ -1,6 +1,7 @@
 // What the main thread tells a data-plane worker at its start: descriptors, numbers and shared
 // memory, nothing else. Structured-clonable; the worker makes its forwarding objects from it.
 
+import type { WorkerEventsState } from "../events/worker-events.js";
 import type { FdbState } from "../fdb/fdb.js";
 import type { FloodListState } from "../fdb/flood-list.js";
 import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
@@ -56,6 +57,7 @@ export interface WorkerPlan {
   readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
   readonly counters: CountersState;
+  readonly events: WorkerEventsState;
   readonly vxlan: readonly VxlanTunnelPlan[];
   readonly ipip: readonly IpipTunnelPlan[];
   /**

@@ -4,6 +4,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOTS } from "#native";
 import { NativeDevice } from "../device/native-device.js";
+import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
 import { BumQueue } from "../forwarding/bum-queue.js";
@@ -52,6 +53,7 @@ class WorkerParts {
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   readonly writer: RunWriter;
   readonly errors: PathErrors;
   /** Sockets whose errors are taken already: tunnels may share them. */
@@ -62,6 +64,7 @@ class WorkerParts {
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
+    this.events = new WorkerEvents(plan.events, this.counters);
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
     this.queue = new BumQueue();
@@ -82,8 +85,8 @@ class WorkerParts {
     let port = this.#ports.get(fd);
     if (port === undefined) {
       const receiver = new NativeReceiver(fd, "udp", this.ingressHandle);
-      const { ingress: batch, writer, counters } = this;
-      port = new VxlanIngress({ receiver, batch, writer, counters });
+      const { ingress: batch, writer, counters, events } = this;
+      port = new VxlanIngress({ receiver, batch, writer, counters, events });
       this.#ports.set(fd, port);
       addUdpReceiver(loop, name, port, new SocketErrors(fd, dev), this.errors);
     }
@@ -101,7 +104,7 @@ function handle<T>(result: T | number): T {
 }
 
 function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): void {
-  const { remotes, counters, egress, egressHandle, queue, queueHandle } = parts;
+  const { remotes, counters, events, egress, egressHandle, queue, queueHandle } = parts;
   const device = parts.device(plan.index, plan.device);
   const tunnel: VxlanTunnel = {
     ...plan,
@@ -115,7 +118,7 @@ function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): 
   const senderOn = (handle: EgressHandle) =>
     new UdpSender(sendSockets, socketCount, dev, flowLabel, handle);
   const forward = new VxlanEgress({
-    ...{ tunnel, batch: egress, remotes, sender: senderOn(egressHandle), counters },
+    ...{ tunnel, batch: egress, remotes, sender: senderOn(egressHandle), counters, events },
     ...{ queue, queueSender: senderOn(queueHandle), udpSegment: plan.udpSegment },
   });
   addDevice(loop, device, plan.device.name, forward);
@@ -184,14 +187,15 @@ function main(plan: WorkerPlan): void {
     wakeFd: plan.wakeFd,
     busyPoll_us: plan.busyPoll_us,
     backlog: parts.queue,
+    onWake: (now_s) => parts.events.begin(now_s),
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
   for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop);
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
   for (const fd of plan.ipipReceiveSockets) {
     const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);
-    const { ingress: batch, writer, counters } = parts;
-    const ingress = new IpipIngress({ receiver, batch, writer, counters });
+    const { ingress: batch, writer, counters, events } = parts;
+    const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
     for (const tunnel of ipip) ingress.add(tunnel);
     addReceiver(loop, "raw socket", ingress);
   }

@@ -5,11 +5,13 @@
 // overtake.
 
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
+import type { WorkerEvents } from "../events/worker-events.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
+import { macHi, macLoBits } from "../wire/mac.js";
 import { BUCKET_EGRESS, BumLimit } from "./bum-limit.js";
 import type { BumQueue, QueueUser } from "./bum-queue.js";
 import { OuterHeader } from "./outer-header.js";
@@ -34,6 +36,7 @@ export class Flooder implements QueueUser {
   readonly #batch: EgressBatch;
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
+  readonly #events: WorkerEvents;
   readonly #sends: VxlanSends;
   readonly #limit: BumLimit;
   readonly #queue: BumQueue;
@@ -55,6 +58,7 @@ export class Flooder implements QueueUser {
     this.#batch = parts.batch;
     this.#remotes = parts.remotes;
     this.#counters = parts.counters;
+    this.#events = parts.events;
     this.#sends = sends;
     this.#limit = new BumLimit(tunnel.bumBuckets, BUCKET_EGRESS, tunnel.bumLimit_pps);
     this.#queue = queue;
@@ -80,7 +84,7 @@ export class Flooder implements QueueUser {
   /** Replicates the frame at `at` to every member of the flood list, or lets it wait for that. */
   flood(frame: number, at: number, outer: OuterHeader, multicast: boolean): void {
     const packets = this.#batch.wirePackets(frame);
-    if (this.#count === 0) return this.#drop(multicast ? NO_REMOTES : L2MISS, packets);
+    if (this.#count === 0) return this.#miss(at, packets, multicast);
     if (!this.#limit.take(packets, this.#now_ms)) return this.#drop(BUM_LIMIT, packets);
     if (this.#count <= FLOOD_AT_ONCE_MEMBERS && this.#queued === 0) {
       this.#sends.replicate(frame, at, this.#members, 0, this.#count, outer);
@@ -121,6 +125,14 @@ export class Flooder implements QueueUser {
       if (this.#remotes.belongsTo(remote, this.#tunnel.index)) members[first + kept++] = remote;
     }
     return kept;
+  }
+
+  /** There is nobody to flood to. */
+  #miss(at: number, packets: number, multicast: boolean): void {
+    if (multicast) return this.#drop(NO_REMOTES, packets);
+    const { arena } = this.#batch;
+    this.#events.l2miss(this.#tunnel.index, macHi(arena, at), macLoBits(arena, at));
+    this.#drop(L2MISS, packets);
   }
 
   #drop(reason: number, packets: number): void {

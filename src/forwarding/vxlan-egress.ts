@@ -41,7 +41,7 @@ export class VxlanEgress {
     this.#counters = counters;
     this.#sends = new VxlanSends(parts);
     this.#flooder = new Flooder(parts, this.#sends);
-    this.#proxy = new NeighbourProxy(tunnel, counters);
+    this.#proxy = new NeighbourProxy(tunnel, counters, parts.events);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 

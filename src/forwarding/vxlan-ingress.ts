@@ -135,7 +135,8 @@ export class VxlanIngress extends ReceiveLoop {
       const reason = this.#look(tunnel, row, frame);
       if (reason >= 0) return reason;
     }
-    return tunnel.learning ? this.#learn(tunnel, hi, lo, remote, now_s) : -1;
+    if (!tunnel.learning) return -1;
+    return this.#learn(tunnel, hi, lo, remote, now_s, runs[row + RUN_SEGMENTS]);
   }
 
   /** Is it broadcast or multicast, and more of it than the tunnel takes? */
@@ -188,26 +189,39 @@ export class VxlanIngress extends ReceiveLoop {
     return -1;
   }
 
-  /** @returns STATIC_MAC_MOVED, or -1: the frame passes whether its source was learned or not */
-  #learn(tunnel: VxlanTunnel, hi: number, lo: number, remote: number, now_s: number): number {
-    switch (tunnel.fdb.learn(hi, lo, remote, now_s)) {
+  /** @returns STATIC_MAC_MOVED, or -1: the frames pass whether their source was learned or not */
+  #learn(
+    tunnel: VxlanTunnel,
+    hi: number,
+    lo: number,
+    remote: number,
+    now_s: number,
+    segments: number,
+  ): number {
+    const { index, fdb } = tunnel;
+    switch (fdb.learn(hi, lo, remote, now_s)) {
       case FDB_ADDED:
-        this.counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
+        this.counters.addTunnel(index, TunnelCounter.learned, 1);
+        this.events.learned(index, hi, lo, remote);
         return -1;
       case FDB_MOVED:
-        this.counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
+        this.counters.addTunnel(index, TunnelCounter.moved, 1);
+        this.events.moved(index, hi, lo, remote, fdb.movedFrom);
         return -1;
       case FDB_STATIC_CONFLICT: {
         // A static entry with a port or VNI of its own: the kernel, too, compares addresses only
         // (vxlan_snoop).
-        const fixed = tunnel.fdb.lookup(hi, lo);
-        return fixed >= 0 && tunnel.sources.isHostOf(fixed, remote) ? -1 : STATIC_MAC_MOVED;
+        const fixed = fdb.lookup(hi, lo);
+        if (fixed >= 0 && tunnel.sources.isHostOf(fixed, remote)) return -1;
+        this.events.refusedMac(index, STATIC_MAC_MOVED, remote, hi, lo, segments);
+        return STATIC_MAC_MOVED;
       }
       case FDB_FULL:
-        this.counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
+        this.counters.drop(index, FDB_FULL_EVENT, 1);
+        this.events.refusedMac(index, FDB_FULL_EVENT, remote, hi, lo, 1);
         return -1;
       case FDB_BUSY:
-        this.counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);
+        this.counters.drop(index, FDB_BUSY_EVENT, 1);
         return -1;
       default:
         return -1;

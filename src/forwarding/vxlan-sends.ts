@@ -13,6 +13,7 @@ import {
   SEND_SOCKET,
   SEND_WORDS,
 } from "#abi";
+import type { WorkerEvents } from "../events/worker-events.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { setPathMtu } from "../remotes/path-mtu.js";
 import { REMOTE_FLAG_NO_GSO } from "../remotes/remote-rows.js";
@@ -41,6 +42,7 @@ export interface VxlanEgressParts {
   readonly remotes: RemoteTable;
   readonly sender: UnderlaySender;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
   readonly udpSegment: boolean;
   /** Where frames to many remotes wait, shared by the tunnels of a worker. */

@@ -51,6 +51,8 @@ export interface WorkerLoopOptions {
   /** Told of a source that failed for good; it is not run again. */
   readonly onSourceLost: (name: string, errno: number) => void;
   readonly backlog: Backlog;
+  /** Told of the time at each wake-up, before any source runs. */
+  readonly onWake: (now_s: number) => void;
 }
 
 export class WorkerLoop {
@@ -79,7 +81,7 @@ export class WorkerLoop {
 
   /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
   run(shouldStop: () => boolean): void {
-    const { backlog } = this.#options;
+    const { backlog, onWake } = this.#options;
     while (!this.#stopping) {
       const { pending } = backlog;
       const busy_us = pending ? 0 : this.#busyPoll.next_us();
@@ -87,6 +89,7 @@ export class WorkerLoop {
       const count = native.pollWait(this.#poll, this.#ready, timeout_ms, busy_us);
       const now_ms = monotonicMilliseconds();
       const now_s = secondsOf(now_ms);
+      onWake(now_s);
       let moved = 0;
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i];

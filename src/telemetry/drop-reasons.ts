@@ -105,6 +105,12 @@ export const DropReasons = Object.freeze({
   ecn: reason("ingress", "ecn", "The outer header says CE, the inner one cannot carry it."),
   fdbFull: reason("ingress", "fdb-full", "A MAC was not learned: max_entries is reached.", "event"),
   fdbBusy: reason("ingress", "fdb-busy", "A MAC was not learned: the FDB was in use.", "event"),
+  eventsLost: reason(
+    "ingress",
+    "events-lost",
+    "Nobody was told of an event (a MAC learned, a miss ...): too many at once.",
+    "event",
+  ),
   /** The kernel's GRO and broken senders: IP protocol 4 whose outer header makes no sense. */
   notIpip: reason("ingress", "not-ipip", "The outer packet is no valid IP-in-IP packet."),
   innerNotIp: reason("ingress", "inner-not-ip", "What IP-in-IP carried is not IPv4."),

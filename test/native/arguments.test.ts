@@ -67,7 +67,7 @@ const good: Record<string, unknown[]> = {
   wakeDrain: [-1],
   threadSetSlice: [0],
   netlinkOpen: [0],
-  netlinkSend: [-1, bytes, 1],
+  netlinkSend: [-1, bytes, 1, 0],
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
   checksumBytes: [bytes, 0],
@@ -212,8 +212,8 @@ describe("counts and offsets", () => {
       expect(native.deviceWrite(-1, bytes, offset, length)).toBe(EINVAL);
     }
     expect(native.deviceWrite(-1, bytes, 0, 64)).toBe(EBADF);
-    expect(native.netlinkSend(-1, bytes, 65)).toBe(EINVAL);
-    expect(native.netlinkSend(-1, bytes, -1)).toBe(EINVAL);
+    expect(native.netlinkSend(-1, bytes, 65, 0)).toBe(EINVAL);
+    expect(native.netlinkSend(-1, bytes, -1, 0)).toBe(EINVAL);
   });
 });
 

@@ -3,6 +3,8 @@
 
 import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";
+import { EventInbox } from "../../../src/events/event-inbox.js";
+import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
 import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
@@ -117,7 +119,10 @@ export class MemoryHost {
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
   readonly queue = new BumQueue();
+  /** Nothing is wanted and nobody reads, unless a test does. */
+  readonly inbox = new EventInbox(1, 4);
   readonly #worker: WorkerCounters;
+  readonly #events: WorkerEvents;
   readonly #writer: RunWriter;
   readonly #steps: Step[] = [];
   readonly #ports = new Map<number, VxlanIngress>();
@@ -134,6 +139,7 @@ export class MemoryHost {
     this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
     this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
     this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
+    this.#events = new WorkerEvents(this.inbox.workerState(0), this.#worker);
     this.#writer = new RunWriter(this.ingressBatch, this.#worker);
   }
 
@@ -162,7 +168,7 @@ export class MemoryHost {
     const sender =
       options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
     const egress = new VxlanEgress({
-      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker, events: this.#events },
       ...{ udpSegment: options.udpSegment ?? true, queue: this.queue, queueSender: sender },
     });
     this.#steps.push((now_s) => egress.run(MAX_FRAMES, now_s * 1000));
@@ -252,7 +258,7 @@ export class MemoryHost {
     if (known !== undefined) return known;
     const receiver = this.network.udpReceiver(this.#address, port);
     const ingress = new VxlanIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
       batch: this.ingressBatch,
     });
     this.#ports.set(port, ingress);
@@ -264,7 +270,7 @@ export class MemoryHost {
     if (this.#rawIngress !== undefined) return this.#rawIngress;
     const receiver = this.network.rawReceiver(this.#address);
     const ingress = new IpipIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
       batch: this.ingressBatch,
     });
     this.#rawIngress = ingress;
