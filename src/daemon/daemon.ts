@@ -28,7 +28,7 @@ import { Descriptors } from "./descriptors.js";
 import { DaemonEvents } from "./events.js";
 import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
-import { openFilesLimit, requireOpenFiles } from "./open-files.js";
+import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
@@ -107,7 +107,7 @@ export class Daemon {
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
-    requireOpenFiles(config, workers, openFilesLimit());
+    requireOpenFiles(config, workers);
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);

@@ -11,11 +11,14 @@ import { CulvertError } from "../errors.js";
  */
 const OTHER_FILES = 512;
 
-/** RLIMIT_NOFILE of this process; Infinity when it cannot be told. */
-export function openFilesLimit(limits = readLimits()): number {
+/** RLIMIT_NOFILE from the text of /proc/PID/limits; Infinity when it cannot be told. */
+export function openFilesLimit(limits: string): number {
   const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
 }
+
+/** Read now: when it is reached, no file can be opened to see what it is. */
+const ownLimit = openFilesLimit(readLimits());
 
 function readLimits(): string {
   try {
@@ -26,7 +29,7 @@ function readLimits(): string {
 }
 
 /** Throws CULVERT_OPEN_FILES when the devices of a config alone come too near to the limit. */
-export function requireOpenFiles(config: Config, workers: number, limit: number): void {
+export function requireOpenFiles(config: Config, workers: number, limit = ownLimit): void {
   const devices = config.tunnels.length * workers;
   const needed = devices + OTHER_FILES;
   if (devices <= OTHER_FILES || needed <= limit) return;
@@ -37,7 +40,7 @@ export function requireOpenFiles(config: Config, workers: number, limit: number)
 }
 
 /** @param what happened, without its reason */
-export function openFilesError(what: string, limit = openFilesLimit()): CulvertError {
+export function openFilesError(what: string, limit = ownLimit): CulvertError {
   const message = `${what}: the limit on open files, RLIMIT_NOFILE, is ${limit}`;
   return new CulvertError("CULVERT_OPEN_FILES", message, {
     hint: "raise it: `ulimit -Hn`, LimitNOFILE= of a systemd unit; or have fewer `workers`",
