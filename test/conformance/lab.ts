@@ -6,7 +6,7 @@
 // not arrive before the marker was dropped.
 
 import { spawnSync } from "node:child_process";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import { addVeth, Namespace } from "../../src/testbed/namespace.js";
 import {
@@ -51,6 +51,11 @@ export class Scene {
   /** Sends frames through the device. @returns the datagrams that left for the underlay */
   async egress(...frames: readonly string[]): Promise<Datagram[]> {
     await this.wire.send("overlay", frames);
+    return this.left();
+  }
+
+  /** @returns the datagrams that left for the underlay until now */
+  async left(): Promise<Datagram[]> {
     const first = await this.#egressMarker();
     return [...first, ...(await this.#egressMarker())].filter(
       (datagram) => datagram.fragment === true || datagram.inner.dst !== markerMac,
@@ -100,6 +105,12 @@ export class Scene {
 }
 
 type Body = (scene: Scene) => Promise<unknown>;
+
+interface Case {
+  name: string;
+  expected: unknown;
+  body: Body;
+}
 
 interface Difference {
   kernel: unknown;
@@ -166,6 +177,7 @@ export class Lab {
     const vtep = subject === "kernel" ? new KernelVtep(host) : new CulvertVtep(host, this.cleanup);
     await vtep.start(options);
     await this.#wire!.open("overlay", host, device);
+    if (options.gbp !== undefined) await this.#wire!.mark("overlay", options.gbp);
     const scene = new Scene(vtep, host, this.#wire!, options);
     await scene.quiet();
     return scene;
@@ -179,6 +191,8 @@ export class Lab {
   /** Rules for a VTEP with these options, against both subjects. */
   group(title: string, options: VtepOptions, define: (rules: Rules) => void): void {
     for (const subject of ["kernel", "culvert"] as const) {
+      const cases = casesOf(subject, define);
+      if (cases.length === 0) continue;
       describe(`${subject}: ${title}`, () => {
         let scene: Scene | undefined;
         beforeAll(async () => {
@@ -187,29 +201,37 @@ export class Lab {
         afterAll(async () => {
           if (scene !== undefined) await this.stop(scene);
         });
-        const test = (name: string, expected: unknown, body: Body): void => {
-          it(name, async (context) => {
-            context.skip(this.reason !== undefined, this.reason);
+        for (const { name, expected, body } of cases) {
+          it(name, async () => {
             await scene!.quiet();
             expect(await body(scene!)).toEqual(expected);
           });
-        };
-        define({
-          same: test,
-          differs: (name, difference, body) =>
-            test(`${name} [differs: ${difference.why}]`, difference[subject], body),
-          culvertOnly: (name, expected, body) => {
-            if (subject === "culvert") test(`${name} [culvert only]`, expected, body);
-          },
-        });
+        }
       });
     }
   }
 }
 
+/** The rules of a group as tests of one subject. */
+function casesOf(subject: Vtep["name"], define: (rules: Rules) => void): Case[] {
+  const cases: Case[] = [];
+  define({
+    same: (name, expected, body) => cases.push({ name, expected, body }),
+    differs: (name, difference, body) => {
+      const shown = `${name} [differs: ${difference.why}]`;
+      cases.push({ name: shown, expected: difference[subject], body });
+    },
+    culvertOnly: (name, expected, body) => {
+      if (subject === "culvert") cases.push({ name: `${name} [culvert only]`, expected, body });
+    },
+  });
+  return cases;
+}
+
 /** The lab of a test file, with its hooks. */
 export function useLab(): Lab {
   const lab = new Lab();
+  beforeEach((context) => context.skip(lab.reason !== undefined, lab.reason));
   beforeAll(() => lab.build());
   afterAll(() => lab.cleanup.run());
   return lab;

@@ -6,6 +6,8 @@ import { runCli } from "../../src/cli/run-cli.js";
 import type { Cleanup } from "../../src/testbed/cleanup.js";
 import { Daemon } from "../../src/testbed/daemon.js";
 import type { Namespace } from "../../src/testbed/namespace.js";
+import type { Child } from "../../src/testbed/process.js";
+import { culvertEntry } from "../../src/testbed/project.js";
 
 export const device = "vxlan100";
 export const ownMac = "02:00:00:00:01:00";
@@ -19,6 +21,8 @@ export interface FdbSpec {
   port?: number;
   vni?: number;
   router?: boolean;
+  /** Group of frames to this remote; culvert only. */
+  gbp?: number;
 }
 
 export interface NeighSpec {
@@ -100,6 +104,8 @@ export interface Vtep {
   /** Frames that egress dropped so far. */
   txDropped(): Promise<number>;
   mtu(): number;
+  /** What shows misses: `ip monitor neigh`, `culvert monitor`. */
+  missMonitor(): Child;
 }
 
 const isLab = (text: string): boolean => text.includes("02:00:00:00:99:");
@@ -121,17 +127,18 @@ function mtuOf(host: Namespace): number {
   return link.mtu;
 }
 
-export function enableIpv6(host: Namespace): void {
-  host.ip("link", "set", device, "addrgenmode", "none");
-  host.sysctl(`net.ipv6.conf.${device}.accept_ra`, 0);
-  host.sysctl(`net.ipv6.conf.${device}.disable_ipv6`, 0);
+/** For the device that is made next: IPv6 without any packet of its own, or none at all. */
+function switchIpv6(host: Namespace, on: boolean): void {
+  host.sysctl("net.ipv6.conf.default.addr_gen_mode", 1);
+  host.sysctl("net.ipv6.conf.default.accept_ra", 0);
+  host.sysctl("net.ipv6.conf.default.disable_ipv6", on ? 0 : 1);
 }
 
 /** Underlay address of the VTEP under test. */
 const localOf = (family: 4 | 6): string => (family === 6 ? "fd57::20" : "10.57.4.20");
 const markerRemote = (family: 4 | 6): string => (family === 6 ? "fd57::29" : "10.57.4.29");
 
-/** A network namespace with `run` that does not throw. */
+/** Runs a command of iproute2 that may be refused. */
 async function attempt(host: Namespace, argv: readonly string[]): Promise<Outcome> {
   const { status, stdout, stderr } = await host.spawn(argv).wait(15_000);
   return status === 0 ? "done" : kernelOutcome(stdout + stderr);
@@ -141,7 +148,7 @@ function kernelOutcome(said: string): Outcome {
   if (said.includes("File exists")) return "exists";
   if (/No such (file|process|device)/.test(said)) return "not found";
   if (said.includes("No space left")) return "full";
-  if (/Invalid argument|Operation not supported|Error: /.test(said)) return "refused";
+  if (/Invalid argument|not supported|Error: /.test(said)) return "refused";
   throw new Error(`the kernel says what this does not know: ${said}`);
 }
 
@@ -189,8 +196,8 @@ export class KernelVtep implements Vtep {
     const host = this.#host;
     const { family = 4 } = options;
     const mtu = options.mtu === undefined ? [] : ["mtu", String(options.mtu)];
+    switchIpv6(host, options.ipv6 === true);
     host.ip("link", "add", device, "address", ownMac, ...mtu, ...linkWords(options));
-    if (options.ipv6 === true) enableIpv6(host);
     host.ip("link", "set", device, "up");
     for (const dst of options.floods ?? []) {
       host.run("bridge", "fdb", "append", "00:00:00:00:00:00", "dev", device, "dst", dst);
@@ -248,6 +255,10 @@ export class KernelVtep implements Vtep {
 
   mtu(): number {
     return mtuOf(this.#host);
+  }
+
+  missMonitor(): Child {
+    return this.#host.spawn(["ip", "monitor", "neigh"]);
   }
 }
 
@@ -315,9 +326,9 @@ export class CulvertVtep implements Vtep {
     const config = `workers: 1\ntunnels:\n  - name: ${device}\n${configLines(options)
       .map((line) => `    ${line}\n`)
       .join("")}`;
+    switchIpv6(this.#host, options.ipv6 === true);
     const started = { namespace: this.#host, cleanup: this.#cleanup, config };
     this.#daemon = await Daemon.start(started);
-    if (options.ipv6 === true) enableIpv6(this.#host);
   }
 
   async stop(): Promise<void> {
@@ -365,6 +376,12 @@ export class CulvertVtep implements Vtep {
 
   mtu(): number {
     return mtuOf(this.#host);
+  }
+
+  missMonitor(): Child {
+    if (this.#daemon === undefined) throw new Error("the daemon does not run");
+    const argv = [process.execPath, culvertEntry(), "monitor", "--socket", this.#daemon.socket];
+    return this.#host.spawn(argv);
   }
 
   /** The command line, in this process: starting Node.js for each of hundreds takes minutes. */

@@ -42,6 +42,8 @@ export interface InnerFrame {
   vlan?: number;
   arp?: { op: number; smac: string; sip: string; tmac: string; tip: string };
   ip?: IpHeader;
+  /** Of UDP and TCP; partial: the kernel knows that it is not finished yet. */
+  l4?: "none" | "ok" | "bad" | "partial" | null;
   na?: { target: string; R: number; S: number; O: number; lladdr: string | null };
   icmp?: { type: number; code: number; mtu: number };
 }
@@ -111,6 +113,21 @@ export class Wire {
   /** @param frames Python expressions, see fixtures/wire.py */
   async send(port: PortName, frames: readonly string[]): Promise<void> {
     await this.#call({ op: "send", port, frames });
+  }
+
+  /** The same with an L4 checksum that the device has to finish: `start` bytes in, at `offset`. */
+  async sendPartial(
+    port: PortName,
+    frames: readonly string[],
+    start: number,
+    offset: number,
+  ): Promise<void> {
+    await this.#call({ op: "send", port, frames, partial: [start, offset] });
+  }
+
+  /** Gives what is sent from now on a mark (SO_MARK). */
+  async mark(port: PortName, value: number): Promise<void> {
+    await this.#call({ op: "mark", port, value });
   }
 
   /** What arrived until a frame that has the text `until` in it, or until time is up. */
