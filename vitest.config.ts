@@ -26,6 +26,7 @@ export default defineConfig({
       suite("native", ["test/native/**/*.test.ts"], 60_000, true),
       suite("netns", ["test/netns/**/*.test.ts"], 120_000, true),
       suite("interop", ["test/interop/**/*.test.ts"], 120_000, true),
+      suite("conformance", ["test/conformance/**/*.test.ts"], 60_000, true),
     ],
   },
 });

@@ -86,6 +86,10 @@ export interface Native {
     port: number,
     bytes: Uint8Array,
   ): number;
+  /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
+  groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
+  /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */
+  groupSend(fd: number, family: number, ifindex: number, ttl: number): number;
 
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
@@ -95,6 +99,9 @@ export interface Native {
   wakeCreate(): number;
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;
+
+  /** Blocks of memory of that size and more cost nothing until they are touched: 0 or -errno. */
+  memoryMapFrom(bytes: number): number;
 
   /** Time slice of the calling thread, microseconds; 0 or -errno. */
   threadSetSlice(slice_us: number): number;

@@ -16,6 +16,8 @@
         "src/socket.cc",
         "src/datagram.cc",
         "src/error-queue.cc",
+        "src/multicast.cc",
+        "src/memory.cc",
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",

@@ -9,8 +9,8 @@ import { parseArgs } from "node:util";
 import { setup } from "./setup.mjs";
 import { projectRoot, run, runQuietly, runScript, ScriptError } from "./steps.mjs";
 
-const vitestSuites = ["unit", "native", "netns", "interop"];
-const suitesForRoot = new Set(["netns", "interop"]);
+const vitestSuites = ["unit", "native", "netns", "interop", "conformance"];
+const suitesForRoot = new Set(["netns", "interop", "conformance"]);
 const allSuites = ["lint", "typecheck", ...vitestSuites];
 const suiteTimeout_ms = 20 * 60_000;
 const resultsFolder = join(projectRoot, "build", "test-results");

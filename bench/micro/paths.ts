@@ -62,9 +62,9 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
   }
   const { remotes, counters, events } = host;
   const sender = new StandingSender();
-  const parts = { tunnel, batch: host.batch, remotes, sender, counters, events };
-  const egress = new VxlanEgress({ ...parts, udpSegment: true });
-  return { name, batch, move: () => whole(batch, egress.run(FRAMES)) };
+  const parts = { tunnel, batch: host.batch, remotes, sender, counters, events, queue: host.queue };
+  const egress = new VxlanEgress({ ...parts, queueSender: sender, udpSegment: true });
+  return { name, batch, move: (now_s) => whole(batch, egress.run(FRAMES, now_s * 1000)) };
 }
 
 /** `count` frames, each with its VXLAN header, one behind the other. */
@@ -88,7 +88,11 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const parts = { receiver, batch, writer, counters, events };
   const ingress = new VxlanIngress(parts, host.keepalives);
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 function ipipEgress(name: string): Path {
@@ -119,7 +123,11 @@ function ipipIngress(name: string): Path {
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
   const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 /** Every path, each made when it is due. */

@@ -37,6 +37,8 @@ import { EventInbox } from "../../src/events/event-inbox.js";
 import { WorkerEvents } from "../../src/events/worker-events.js";
 import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../src/forwarding/bum-queue.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../src/forwarding/keepalive-responder.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
@@ -191,6 +193,7 @@ export class StandingHost {
   readonly events: WorkerEvents;
   readonly writer: RunWriter;
   readonly keepalives: KeepaliveResponder;
+  readonly queue = new BumQueue();
 
   constructor() {
     const counters = Counters.create({ workers: 1, maxTunnels: 1, maxRemotes: 16 });
@@ -224,6 +227,7 @@ export class StandingHost {
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(PLAIN_OPTIONS.bumLimit_pps, 0),
       device,
       datagrams: { sendDatagram: () => 0 },
     };

@@ -1,5 +1,5 @@
-// Events as lines: those of `bridge monitor fdb` and `ip monitor neigh` (iproute2 6.1), the blank at
-// the end included. Pure functions.
+// Events as lines: those of `bridge monitor fdb` and `ip monitor neigh` (iproute2 6.1), the blank
+// at the end included. Pure functions.
 
 import type { FdbEvent, MonitorEvent, NeighEvent, PeerEvent } from "../control/monitor-events.js";
 

@@ -90,7 +90,6 @@ class EventStream implements MonitorListener {
       if (this.#response.writableLength === 0) this.#add({ kind: "heartbeat" });
     };
     this.#heartbeat = setInterval(beat, this.#limits.heartbeat_ms);
-    this.#response.on("drain", () => this.#tellLost());
   }
 
   event(event: MonitorLine): void {
@@ -138,6 +137,8 @@ class EventStream implements MonitorListener {
     const text = this.#pending;
     this.#pending = "";
     const { destroyed, writableEnded } = this.#response;
-    if (text !== "" && !destroyed && !writableEnded) this.#response.write(text);
+    if (text === "" || destroyed || writableEnded) return;
+    // Once it has left there is room to tell what was lost meanwhile.
+    this.#response.write(text, () => this.#tellLost());
   }
 }

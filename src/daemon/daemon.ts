@@ -9,6 +9,7 @@
 // of a device the kernel removes the device, its addresses and its routes.
 
 import { randomBytes } from "node:crypto";
+import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
@@ -29,19 +30,26 @@ import { metricsSample } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { DaemonEvents } from "./events.js";
+import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
+import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
+import { Progress } from "./progress.js";
+import { removeDevices } from "./remove-devices.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
 import { TableChanges } from "./table-changes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
+/** Tables of this size and more become resident page by page, as they fill. */
+const LARGE_BYTES = 128 * 1024;
 const METRICS_OFF = "off";
+const MAX_LOGGED_NAMES = 64;
 
 export class Daemon {
   readonly #config: Config;
@@ -56,6 +64,8 @@ export class Daemon {
   #ageing: Ageing | undefined;
   #keepalives: Keepalives | undefined;
   #pathMtus: PathMtus | undefined;
+  /** As far as they were opened. */
+  #tunnels: readonly TunnelRuntime[] = [];
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -94,14 +104,17 @@ export class Daemon {
     await this.#workers.stop();
     this.#events?.stop();
     this.#listeners?.close();
+    if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
   }
 
   async #open(): Promise<void> {
+    native.memoryMapFrom(LARGE_BYTES);
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
+    requireOpenFiles(config, workers);
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
@@ -110,9 +123,11 @@ export class Daemon {
     const blocks = { workers: workers + 1, maxTunnels: config.tunnels.length };
     const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
+    const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
-    const tunnels = openTunnels(config, parts);
+    const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
+    const tunnels = openTunnels(config, parts, new Progress(this.#log));
+    this.#tunnels = tunnels;
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
@@ -125,7 +140,7 @@ export class Daemon {
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log);
+    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
     this.#pathMtus = new PathMtus(tunnels, remotes);
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
@@ -145,7 +160,7 @@ export class Daemon {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        tunnels: tunnels.map(({ config }) => config.name),
+        ...namesOf(tunnels),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
@@ -202,6 +217,12 @@ export class Daemon {
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
   }
+}
+
+/** For the log: the names of the tunnels, or of thousands their number. */
+function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+  if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
+  return { tunnels: tunnels.map(({ config }) => config.name) };
 }
 
 /**

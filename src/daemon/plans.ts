@@ -27,6 +27,8 @@ export interface PlanParts {
   readonly ipipReceivers: readonly number[];
 }
 
+const NO_SOCKET = -1;
+
 /** One plan per worker; each gets an eventfd of its own. */
 export function workerPlans(parts: PlanParts): WorkerPlan[] {
   return Array.from({ length: parts.workers }, (_, worker) => {
@@ -95,11 +97,14 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     fdb: tunnel.fdb.sharedState(),
     neigh: tunnel.neigh.sharedState(),
     flood: tunnel.flood.sharedState(),
+    bumBuckets: tunnel.bumBuckets,
     dev: config.dev ?? "",
     sendSockets: tunnel.senders[worker],
     socketCount: tunnel.socketCount,
     flowLabel: config.flowlabel === "auto" ? 0 : config.flowlabel,
     receiveSocket: tunnel.receivers[worker],
+    // Every socket of a group gets a copy of what is sent to it: one worker reads.
+    groupSocket: worker === 0 ? tunnel.groupReceiver : NO_SOCKET,
     udpSegment: tunnel.udpSegment,
   };
 }

@@ -24,7 +24,7 @@ import { type SendOptions, SendPools, sendFlags } from "./send-pools.js";
  * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does
  * not bind.
  */
-const BUFFER_BYTES = 8 * 1024 * 1024;
+export const BUFFER_BYTES = 8 * 1024 * 1024;
 
 /** Where a socket is bound. */
 export interface Endpoint {

@@ -27,6 +27,8 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly fdb: FdbState;
   readonly neigh: NeighState;
   readonly flood: FloodListState;
+  /** Buckets of `bumLimit_pps` (bum-limit.ts). */
+  readonly bumBuckets: SharedArrayBuffer;
   /** Underlay device that the sockets are bound to, or "". */
   readonly dev: string;
   /** Descriptors of the sending sockets: one pool or two, see `UdpSender`. */
@@ -37,6 +39,8 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly flowLabel: number;
   /** Descriptor of the receiving socket, shared by the tunnels of one address and port. */
   readonly receiveSocket: number;
+  /** Descriptor of the socket that receives for the tunnel's multicast group; -1: not this worker. */
+  readonly groupSocket: number;
   readonly udpSegment: boolean;
 }
 

@@ -7,6 +7,7 @@ import { NativeDevice } from "../device/native-device.js";
 import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
+import { BumQueue } from "../forwarding/bum-queue.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
@@ -53,30 +54,36 @@ const SLICE_US = 10_000;
 class WorkerParts {
   readonly egress: EgressBatch;
   readonly ingress: IngressBatch;
+  readonly queue: BumQueue;
   readonly egressHandle: EgressHandle;
+  /** Of the queue's batch. */
+  readonly queueHandle: EgressHandle;
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
   readonly events: WorkerEvents;
   readonly writer: RunWriter;
-  readonly keepalives: KeepaliveResponder;
   readonly errors: PathErrors;
   /** Sockets whose errors are taken already: tunnels may share them. */
   readonly polled: Set<number>;
+  readonly #keepalives: KeepaliveResponder;
+  /** By descriptor of the receiving socket. */
+  readonly #ports = new Map<number, VxlanIngress>();
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
-    this.keepalives = new KeepaliveResponder({
+    this.events = new WorkerEvents(plan.events, this.counters);
+    this.#keepalives = new KeepaliveResponder({
       ...{ remotes: this.remotes, counters: this.counters },
       rows: KeepaliveRows.attach(plan.keepalives),
       totals: new RemoteTotals(plan.counters),
     });
-    this.events = new WorkerEvents(plan.events, this.counters);
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
-    const { arena, frames, sends } = this.egress;
-    this.egressHandle = handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
+    this.queue = new BumQueue();
+    this.egressHandle = this.#register(this.egress);
+    this.queueHandle = this.#register(this.queue.batch);
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
     this.errors = new PathErrors(this.remotes, this.counters);
@@ -86,6 +93,23 @@ class WorkerParts {
   device(index: number, plan: DevicePlan): NativeDevice {
     return new NativeDevice({ index, ...plan }, this.egressHandle, this.ingressHandle);
   }
+
+  /** The port of a receiving socket; tunnels on one socket share it. */
+  port(fd: number, name: string, dev: string, loop: WorkerLoop): VxlanIngress {
+    let port = this.#ports.get(fd);
+    if (port === undefined) {
+      const receiver = new NativeReceiver(fd, "udp", this.ingressHandle);
+      const { ingress: batch, writer, counters, events } = this;
+      port = new VxlanIngress({ receiver, batch, writer, counters, events }, this.#keepalives);
+      this.#ports.set(fd, port);
+      addUdpReceiver(loop, name, port, new SocketErrors(fd, dev), this.errors);
+    }
+    return port;
+  }
+
+  #register({ arena, frames, sends }: EgressBatch): EgressHandle {
+    return handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
+  }
 }
 
 function handle<T>(result: T | number): T {
@@ -93,13 +117,8 @@ function handle<T>(result: T | number): T {
   return result;
 }
 
-function addVxlan(
-  plan: VxlanTunnelPlan,
-  parts: WorkerParts,
-  loop: WorkerLoop,
-  ports: Map<number, VxlanIngress>,
-): void {
-  const { remotes, counters, events, egress, egressHandle, ingressHandle } = parts;
+function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): void {
+  const { remotes, counters, events, egress, egressHandle, queue, queueHandle } = parts;
   const device = parts.device(plan.index, plan.device);
   const tunnel: VxlanTunnel = {
     ...plan,
@@ -111,22 +130,17 @@ function addVxlan(
     datagrams: new UdpDatagrams(plan.sendSockets[0]),
   };
   const { sendSockets, socketCount, dev, flowLabel } = plan;
-  const sender = new UdpSender(sendSockets, socketCount, dev, flowLabel, egressHandle);
-  const { udpSegment } = plan;
+  const senderOn = (handle: EgressHandle) =>
+    new UdpSender(sendSockets, socketCount, dev, flowLabel, handle);
   const forward = new VxlanEgress({
-    ...{ tunnel, batch: egress, remotes, sender, counters, events },
-    udpSegment,
+    ...{ tunnel, batch: egress, remotes, sender: senderOn(egressHandle), counters, events },
+    ...{ queue, queueSender: senderOn(queueHandle), udpSegment: plan.udpSegment },
   });
-  addDevice(loop, device, plan.device.name, forward, events);
-  let port = ports.get(plan.receiveSocket);
-  if (port === undefined) {
-    const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
-    const { ingress: batch, writer, keepalives } = parts;
-    port = new VxlanIngress({ receiver, batch, writer, counters, events }, keepalives);
-    ports.set(plan.receiveSocket, port);
-    addUdpReceiver(loop, port, new SocketErrors(plan.receiveSocket, dev), parts);
+  addDevice(loop, device, plan.device.name, forward);
+  parts.port(plan.receiveSocket, "udp socket", dev, loop).add(tunnel);
+  if (plan.groupSocket >= 0) {
+    parts.port(plan.groupSocket, "multicast socket", dev, loop).add(tunnel);
   }
-  port.add(tunnel);
   for (const fd of sendSockets) {
     if (parts.polled.has(fd)) continue;
     parts.polled.add(fd);
@@ -138,16 +152,16 @@ function addVxlan(
 /** The socket may send as well (`srcport` fixed to `port`): errors then wait in it. */
 function addUdpReceiver(
   loop: WorkerLoop,
+  name: string,
   ingress: VxlanIngress,
   errors: SocketErrors,
-  { errors: pathErrors, events }: WorkerParts,
+  pathErrors: PathErrors,
 ): void {
-  const run = (now_s: number) => {
-    events.begin(now_s);
-    const moved = ingress.run(RECEIVE_SLOTS, now_s);
+  const run = (now_s: number, now_ms: number) => {
+    const moved = ingress.run(RECEIVE_SLOTS, now_s, now_ms);
     return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
   };
-  loop.add({ fd: ingress.receiver.fd, name: "udp socket", run });
+  loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
 function addDevice(
@@ -155,25 +169,12 @@ function addDevice(
   { fd }: NativeDevice,
   name: string,
   egress: VxlanEgress | IpipEgress,
-  events: WorkerEvents,
 ): void {
-  const run = (now_s: number) => {
-    events.begin(now_s);
-    return egress.run(MAX_FRAMES);
-  };
-  loop.add({ fd, name: `device ${name}`, run });
+  loop.add({ fd, name: `device ${name}`, run: (_now_s, now_ms) => egress.run(MAX_FRAMES, now_ms) });
 }
 
-function addReceiver(
-  loop: WorkerLoop,
-  name: string,
-  ingress: VxlanIngress | IpipIngress,
-  events: WorkerEvents,
-): void {
-  const run = (now_s: number) => {
-    events.begin(now_s);
-    return ingress.run(RECEIVE_SLOTS, now_s);
-  };
+function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
+  const run = (now_s: number, now_ms: number) => ingress.run(RECEIVE_SLOTS, now_s, now_ms);
   loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
@@ -188,7 +189,7 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
   };
   const sender = new RawSender(plan.sendSocket, egressHandle);
   const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters });
-  addDevice(loop, device, plan.device.name, forward, parts.events);
+  addDevice(loop, device, plan.device.name, forward);
   return tunnel;
 }
 
@@ -200,17 +201,18 @@ function main(plan: WorkerPlan): void {
   const loop = new WorkerLoop({
     wakeFd: plan.wakeFd,
     busyPoll_us: plan.busyPoll_us,
+    backlog: parts.queue,
+    onWake: (now_s) => parts.events.begin(now_s),
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
-  const ports = new Map<number, VxlanIngress>();
-  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop, ports);
+  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop);
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
   for (const fd of plan.ipipReceiveSockets) {
     const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);
     const { ingress: batch, writer, counters, events } = parts;
     const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
     for (const tunnel of ipip) ingress.add(tunnel);
-    addReceiver(loop, "raw socket", ingress, events);
+    addReceiver(loop, "raw socket", ingress);
   }
   native.threadSetSlice(SLICE_US);
   send({ kind: "ready" });

@@ -256,8 +256,9 @@ export class Fdb {
    */
   list(): FdbEntry[] {
     const entries: FdbEntry[] = [];
-    for (let slot = 0; slot < this.#table.capacity; slot++) {
-      if (this.#table.readSlot(slot)) entries.push(this.#entry());
+    const table = this.#table;
+    for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
+      if (table.readSlot(slot)) entries.push(this.#entry());
     }
     return entries;
   }

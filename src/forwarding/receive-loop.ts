@@ -26,6 +26,8 @@ export abstract class ReceiveLoop {
   protected readonly batch: IngressBatch;
   protected readonly writer: RunWriter;
   protected readonly counters: WorkerCounters;
+  /** Time of the batch, for rate limits. */
+  protected now_ms = 0;
   protected readonly events: WorkerEvents;
 
   constructor(parts: IngressParts) {
@@ -40,7 +42,8 @@ export abstract class ReceiveLoop {
    * Moves at most `limit` messages.
    * @returns segments in them, or -errno (-EAGAIN: there was none)
    */
-  run(limit: number, now_s: number): number {
+  run(limit: number, now_s: number, now_ms: number): number {
+    this.now_ms = now_ms;
     const count = this.receiver.receiveBatch(this.batch, limit);
     if (count <= 0) return count;
     let segments = 0;

@@ -35,25 +35,26 @@ export class VxlanEgress {
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
   constructor(parts: VxlanEgressParts) {
-    const { tunnel, batch, counters, events } = parts;
+    const { tunnel, batch, counters } = parts;
     this.#tunnel = tunnel;
     this.#batch = batch;
     this.#counters = counters;
     this.#sends = new VxlanSends(parts);
-    this.#flooder = new Flooder(tunnel, batch, counters, events, this.#sends);
-    this.#proxy = new NeighbourProxy(tunnel, counters, events);
+    this.#flooder = new Flooder(parts, this.#sends);
+    this.#proxy = new NeighbourProxy(tunnel, counters, parts.events);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 
   /**
-   * Moves at most `limit` frames.
+   * Moves at most `limit` frames; what goes to many remotes may wait in the worker's queue.
+   * @param now_ms of `monotonicMilliseconds`
    * @returns packets on the wire that they stand for, or -errno (-EAGAIN: there was none)
    */
-  run(limit: number): number {
+  run(limit: number, now_ms: number): number {
     const count = this.#tunnel.device.readBatch(this.#batch, limit);
     if (count <= 0) return count;
     this.#batch.beginSends();
-    this.#flooder.refresh();
+    this.#flooder.refresh(now_ms);
     let packets = 0;
     for (let frame = 0; frame < count; frame++) {
       this.#decide(frame);

@@ -43,7 +43,7 @@ import {
   LOCATE_VERSION,
   locateFrame,
 } from "../wire/locate.js";
-import { isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
+import { isMulticastMac, isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
 import {
   VXLAN_FLAG_VNI,
   VXLAN_HEADER_BYTES,
@@ -53,6 +53,7 @@ import {
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
+import { BUCKET_INGRESS, BumLimit } from "./bum-limit.js";
 import {
   ECN_DROP,
   ECN_SET_CE,
@@ -73,6 +74,7 @@ const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
 const BAD_REMCSUM = DropReasons.badRemcsum.id;
 const GBP_DENIED = DropReasons.gbpDenied.id;
+const BUM_LIMIT = DropReasons.bumLimitIngress.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
 const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
@@ -89,6 +91,8 @@ const SOURCE_MAC = 6;
 export class VxlanIngress extends ReceiveLoop {
   readonly #tunnels = new Map<number, VxlanTunnel>();
   readonly #keepalives: KeepaliveResponder;
+  /** Of the tunnels that have one, by tunnel index. */
+  readonly #limits = new Map<number, BumLimit>();
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
   constructor(parts: IngressParts, keepalives: KeepaliveResponder) {
@@ -98,7 +102,10 @@ export class VxlanIngress extends ReceiveLoop {
 
   /** Demultiplexes this tunnel's VNI to it. */
   add(tunnel: VxlanTunnel): void {
+    const { index, bumBuckets, bumLimit_pps } = tunnel;
     this.#tunnels.set(tunnel.vni, tunnel);
+    if (bumLimit_pps === 0) return;
+    this.#limits.set(index, new BumLimit(bumBuckets, BUCKET_INGRESS, bumLimit_pps));
   }
 
   protected override decide(run: number, now_s: number): void {
@@ -152,6 +159,7 @@ export class VxlanIngress extends ReceiveLoop {
     if (!gbpAdmits(tunnel, arena, header)) return GBP_DENIED;
     const hi = macHi(arena, frame + SOURCE_MAC);
     const lo = macLoBits(arena, frame + SOURCE_MAC);
+    if (tunnel.bumLimit_pps > 0 && this.#exceedsLimit(tunnel, row, frame)) return BUM_LIMIT;
     if (hi === tunnel.macHi && lo === tunnel.macLo) return OWN_SOURCE;
     if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
     if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;
@@ -168,6 +176,14 @@ export class VxlanIngress extends ReceiveLoop {
 
   #mustNotLearn({ gbpId }: VxlanTunnel, header: number): boolean {
     return gbpId !== GBP_OFF && vxlanDontLearn(this.batch.arena, header);
+  }
+
+  /** Is it broadcast or multicast, and more of it than the tunnel takes? */
+  #exceedsLimit(tunnel: VxlanTunnel, row: number, frame: number): boolean {
+    const { runs, arena } = this.batch;
+    if (!isMulticastMac(macHi(arena, frame))) return false;
+    const limit = this.#limits.get(tunnel.index);
+    return limit !== undefined && !limit.take(runs[row + RUN_SEGMENTS], this.now_ms);
   }
 
   #isTagged(frame: number): boolean {

@@ -27,6 +27,7 @@ import {
   VXLAN_OVERHEAD_V4_BYTES,
   VXLAN_OVERHEAD_V6_BYTES,
 } from "../wire/vxlan.js";
+import type { BumQueue } from "./bum-queue.js";
 import type { OuterHeader } from "./outer-header.js";
 import { SendList, type TooBigHandler } from "./send-list.js";
 import { TooBig } from "./too-big.js";
@@ -44,6 +45,10 @@ export interface VxlanEgressParts {
   readonly events: WorkerEvents;
   /** false: one datagram per message, always (no UDP_SEGMENT in this kernel, or turned off). */
   readonly udpSegment: boolean;
+  /** Where frames to many remotes wait, shared by the tunnels of a worker. */
+  readonly queue: BumQueue;
+  /** Sends as `sender` does, from the queue's batch. */
+  readonly queueSender: UnderlaySender;
 }
 
 export class VxlanSends implements TooBigHandler {

@@ -61,6 +61,8 @@ export interface VxlanTunnel extends VxlanSettings {
   readonly fdb: Fdb;
   readonly neigh: Neigh;
   readonly flood: FloodList;
+  /** What `bumLimit_pps` leaves (bum-limit.ts), shared by the workers. */
+  readonly bumBuckets: SharedArrayBuffer;
   readonly device: Device;
   /** Sends keepalives from the tunnel's address. */
   readonly datagrams: DatagramSender;

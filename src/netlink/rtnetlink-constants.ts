@@ -54,6 +54,7 @@ export const LinkAttribute = {
   master: 10,
   linkInfo: 18,
   familySpecific: 26,
+  group: 27,
   extendedMask: 29,
   alternativeName: 53,
 } as const;

@@ -79,7 +79,7 @@ export class RemoteTable {
     assert(maxTunnels >= 1 && maxTunnels <= MAX_TUNNELS);
     const limits = { keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries: maxRemotes };
     return new RemoteTable(
-      RemoteRows.create(maxRemotes),
+      RemoteRows.create(maxRemotes, maxTunnels),
       new SharedArrayBuffer(maxTunnels * 2 * 4),
       SharedTable.create(limits),
     );
@@ -227,8 +227,7 @@ export class RemoteTable {
     const freed: number[] = [];
     this.#lock();
     try {
-      for (let row = 0; row < this.maxRemotes; row++) {
-        if (!this.#rows.isUsed(row) || this.#rows.word(row, REMOTE_TUNNEL) !== tunnel) continue;
+      for (const row of this.#rows.ofTunnel(tunnel)) {
         if (this.#rows.word(row, REMOTE_REFERENCES) !== 0) continue;
         if (((now_s - this.#rows.word(row, REMOTE_LAST_SEEN)) | 0) < ageing_s) continue;
         this.#free(row);
@@ -272,6 +271,11 @@ export class RemoteTable {
     return base < 0 ? row : base;
   }
 
+  /** Hot. Is this row still a remote of the tunnel? For those who kept its number for a while. */
+  belongsTo(row: number, tunnel: number): boolean {
+    return this.#rows.isUsed(row) && this.#rows.word(row, REMOTE_TUNNEL) === tunnel;
+  }
+
   /** @returns 4 or 6 */
   family(row: number): number {
     return this.#rows.word(row, REMOTE_FAMILY);
@@ -305,8 +309,7 @@ export class RemoteTable {
     const entries: RemoteEntry[] = [];
     this.#lock();
     try {
-      for (let row = 0; row < this.maxRemotes; row++) {
-        if (this.#rows.word(row, REMOTE_TUNNEL) !== tunnel) continue;
+      for (const row of this.#rows.ofTunnel(tunnel)) {
         const entry = this.#rows.entry(row);
         if (entry !== undefined) entries.push(entry);
       }
@@ -393,5 +396,6 @@ export class RemoteTable {
       if (!this.#rows.isUsed(row)) continue;
       if (this.#slotOf(row) < 0 || this.#index.value[0] !== row) this.#rows.free(row);
     }
+    this.#rows.chainAnew();
   }
 }

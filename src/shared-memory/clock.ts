@@ -1,4 +1,4 @@
-// The one clock of tables, ageing and keepalives: CLOCK_MONOTONIC.
+// The one clock of tables, ageing, rate limits and keepalives: CLOCK_MONOTONIC.
 
 /**
  * Seconds of CLOCK_MONOTONIC, the same number in every thread (`performance.now()` starts anew in
@@ -10,9 +10,20 @@ export function monotonicSeconds(): number {
 }
 
 /**
- * Microseconds of CLOCK_MONOTONIC, the same number in every thread: for the round-trip time of
- * keepalives. Allocates, so not for the data path.
+ * The same clock in milliseconds, for rate limits. Read once per batch and passed on as `now_ms`;
+ * `secondsOf` makes `now_s` of it.
  */
+export function monotonicMilliseconds(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + Math.floor(nanoseconds / 1e6);
+}
+
+/** What `monotonicSeconds` would have said at `now_ms`. */
+export function secondsOf(now_ms: number): number {
+  return Math.max(1, Math.floor(now_ms / 1000));
+}
+
+/** The same clock in microseconds, for the round-trip time of keepalives. */
 export function monotonicMicroseconds(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1e6 + Math.floor(nanoseconds / 1000);

@@ -38,6 +38,12 @@ export const DropReasons = Object.freeze({
   /** Kernel: arp_reduce and neigh_reduce of vxlan with `proxy`. */
   l3miss: reason("egress", "l3miss", "The ARP/ND proxy knows no neighbour with this address."),
   noRoute: reason("egress", "no-route", "No route of the tunnel covers the inner destination."),
+  bumLimitEgress: reason("egress", "bum-limit", "A frame to be flooded exceeds bum_limit_pps."),
+  bumQueueFull: reason(
+    "egress",
+    "bum-queue-full",
+    "A frame to be flooded to many remotes found the queue of such frames full.",
+  ),
   noRemotes: reason("egress", "no-remotes", "A frame to be flooded met an empty flood list."),
   /** Kernel: "circular route", tx_errors and collisions. */
   routingLoop: reason("egress", "routing-loop", "The outer packet would enter the tunnel again."),
@@ -101,6 +107,11 @@ export const DropReasons = Object.freeze({
     "inner-vlan",
     "The inner frame has a VLAN tag, which is not wanted.",
   ),
+  bumLimitIngress: reason(
+    "ingress",
+    "bum-limit",
+    "A broadcast or multicast frame exceeds bum_limit_pps.",
+  ),
   innerMalformed: reason("ingress", "inner-malformed", "An inner header contradicts its length."),
   innerChecksum: reason("ingress", "inner-checksum", "An inner checksum is wrong."),
   /** RFC 6040 section 4.2. */
@@ -159,6 +170,14 @@ export function canHappen(reason: DropReason, where: CountedFor): boolean {
 export const REMOTE_DROP_REASONS: readonly DropReason[] = Object.freeze([
   ...[D.tooBig, D.underlayBusy, D.underlayError],
   ...[D.gbpDenied, D.badRemcsum, D.ownSource, D.invalidSourceMac, D.staticMacMoved],
-  ...[D.innerVlan, D.innerMalformed, D.innerNotIp, D.ttlZero, D.innerChecksum, D.ecn],
+  ...[
+    D.innerVlan,
+    D.bumLimitIngress,
+    D.innerMalformed,
+    D.innerNotIp,
+    D.ttlZero,
+    D.innerChecksum,
+    D.ecn,
+  ],
   ...[D.deviceBusy, D.deviceError],
 ]);

@@ -68,7 +68,7 @@ function underlayIps(hosts: TwoHosts, family: Family): { local: string; remote: 
 
 /**
  * The kernel's vxlan device on the right host, with addresses and routes to the pods on the left.
- * @param options more words for `ip link add`
+ * @param options more words for ip(8)
  */
 export function addKernelVxlan(
   hosts: TwoHosts,
@@ -91,7 +91,7 @@ export function addKernelVxlan(
 }
 
 /**
- * culvert on the left host; `extra` is YAML that stands before `tunnels:`, `lines` go into the
+ * culvert on the left host; `extra` is YAML that stands before `tunnels:`, `lines` more of the
  * tunnel.
  */
 export function startCulvertVxlan(

@@ -77,7 +77,7 @@ describe("policy groups (gbp)", () => {
       `    iifname vxlan100 meta mark ${ourGroup} counter`,
       `    oifname vxlan100 meta mark set ${group}`,
       "  }",
-      // What the host itself sends: without this, MLD reports carry whatever mark they happen to have.
+      // What the host itself sends: MLD reports carry whatever mark they happen to have.
       "  chain output { type route hook output priority 0; oifname vxlan100 meta mark set 0; }",
       "}",
     ];

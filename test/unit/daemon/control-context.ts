@@ -97,7 +97,13 @@ export function controlContext(
     if (tunnel.type === "vxlan") {
       remotes.defineTunnel(index, tunnel.port, tunnel.vni);
       const device = deviceOf(tunnel.name, index, 2);
-      const sockets = { senders, socketCount: 1, receivers: [40, 41], udpSegment: true };
+      const sockets = {
+        senders,
+        socketCount: 1,
+        receivers: [40, 41],
+        groupReceiver: 45,
+        udpSegment: true,
+      };
       const runtime: VxlanRuntime = {
         ...{ ...common, ...sockets, ...vxlanTables(tunnel), type: "vxlan", config: tunnel, device },
         mac: mac("02:00:00:00:00:01"),

@@ -27,6 +27,7 @@ describe("workerPlans", () => {
     expect([first, second].map(({ vxlan }) => vxlan[0].device.fd)).toEqual([100, 200]);
     expect([first, second].map(({ vxlan }) => vxlan[0].sendSockets)).toEqual([[50, 51], [60]]);
     expect([first, second].map(({ vxlan }) => vxlan[0].receiveSocket)).toEqual([40, 41]);
+    expect([first, second].map(({ vxlan }) => vxlan[0].groupSocket)).toEqual([45, -1]);
     expect([first, second].map(({ ipip }) => ipip[0].device.fd)).toEqual([101, 201]);
     expect([first, second].map(({ ipip }) => ipip[0].sendSocket)).toEqual([70, 71]);
     expect([first, second].map((plan) => plan.ipipReceiveSockets)).toEqual([[90, 91], []]);

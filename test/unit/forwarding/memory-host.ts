@@ -7,6 +7,8 @@ import { EventInbox } from "../../../src/events/event-inbox.js";
 import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -124,6 +126,7 @@ export class MemoryHost {
   readonly keepalives = KeepaliveRows.create(0x1a2b3c4d, 64);
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
+  readonly queue = new BumQueue();
   /** Nothing is wanted and nobody reads, unless a test does. */
   readonly inbox = new EventInbox(1, 4);
   readonly #worker: WorkerCounters;
@@ -165,6 +168,7 @@ export class MemoryHost {
       fdb: Fdb.create(maxEntries),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
       device,
       datagrams: this.network.datagrams(this.#address, 50_000),
     };
@@ -174,9 +178,9 @@ export class MemoryHost {
       options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
     const egress = new VxlanEgress({
       ...{ tunnel, batch, remotes, sender, counters: this.#worker, events: this.#events },
-      udpSegment: options.udpSegment ?? true,
+      ...{ udpSegment: options.udpSegment ?? true, queue: this.queue, queueSender: sender },
     });
-    this.#steps.push(() => egress.run(MAX_FRAMES));
+    this.#steps.push((now_s) => egress.run(MAX_FRAMES, now_s * 1000));
     this.#ingress(port).add(tunnel);
     return { tunnel, device, egress };
   }
@@ -216,11 +220,12 @@ export class MemoryHost {
     return remote;
   }
 
-  /** Runs every device and every socket until all are empty. */
+  /** Runs every device and every socket until all are empty, and then the queue of BUM frames. */
   pump(now_s = NOW_S): void {
     for (const step of this.#steps) {
       while (step(now_s) > 0);
     }
+    while (this.queue.pending) this.queue.step();
   }
 
   /** A UDP payload (VXLAN header first) arrives and is handled. */
@@ -268,7 +273,7 @@ export class MemoryHost {
     });
     const ingress = new VxlanIngress({ ...parts, batch: this.ingressBatch }, keepalives);
     this.#ports.set(port, ingress);
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 
@@ -280,7 +285,7 @@ export class MemoryHost {
       batch: this.ingressBatch,
     });
     this.#rawIngress = ingress;
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 }
