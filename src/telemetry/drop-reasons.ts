@@ -37,6 +37,13 @@ export const DropReasons = Object.freeze({
   l2miss: reason("egress", "l2miss", "No FDB entry for the destination MAC and no flood list."),
   /** Kernel: arp_reduce and neigh_reduce of vxlan with `proxy`. */
   l3miss: reason("egress", "l3miss", "The ARP/ND proxy knows no neighbour with this address."),
+  /** Kernel: route_shortcircuit, an l3miss notification. */
+  rscMiss: reason(
+    "egress",
+    "rsc-miss",
+    "A frame for a router went to it: no neighbour with its inner destination is known.",
+    "event",
+  ),
   noRoute: reason("egress", "no-route", "No route of the tunnel covers the inner destination."),
   bumLimitEgress: reason("egress", "bum-limit", "A frame to be flooded exceeds bum_limit_pps."),
   bumQueueFull: reason(
