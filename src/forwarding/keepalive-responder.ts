@@ -42,12 +42,12 @@ export class KeepaliveResponder {
   /**
    * Takes one keepalive.
    * @param run row of the batch that it stands in, one datagram
-   * @param remote row of its sender, who was admitted
+   * @param remote row of its sender; negative: it may not send to this tunnel
    */
   take(batch: IngressBatch, run: number, tunnel: VxlanTunnel, remote: number, now_s: number): void {
     const at = batch.runs[run * RUN_WORDS + RUN_OFFSET];
     const end = at + batch.runs[run * RUN_WORDS + RUN_LENGTH];
-    const keepalive = parseKeepalive(batch.arena, at, end);
+    const keepalive = remote < 0 ? undefined : parseKeepalive(batch.arena, at, end);
     const { counters } = this.#parts;
     const taken =
       keepalive?.kind === KEEPALIVE_REQUEST

@@ -11,6 +11,7 @@
 // run.
 
 import {
+  RUN_ADDRESS,
   RUN_FLAGS,
   RUN_GSO_SIZE,
   RUN_LENGTH,
@@ -139,8 +140,8 @@ export class VxlanIngress extends ReceiveLoop {
     if (!isKeepalive(arena, at)) return this.counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
     const tunnel = this.#tunnels.get(vxlanVni(arena, at));
     if (tunnel === undefined) return this.counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
-    const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
-    if (remote >= 0) this.#keepalives.take(this.batch, run, tunnel, remote, now_s);
+    const remote = tunnel.sources.admit(runs, run * RUN_WORDS + RUN_ADDRESS, now_s);
+    this.#keepalives.take(this.batch, run, tunnel, remote, now_s);
   }
 
   #isClean({ gbpId, remcsumRx }: VxlanTunnel, at: number): boolean {

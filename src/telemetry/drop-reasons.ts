@@ -84,10 +84,12 @@ export const DropReasons = Object.freeze({
     "bad-remcsum",
     "The checksum to finish (RCO) is not that of the inner TCP or UDP header.",
   ),
+  /** No drop: keepalives are no packets of the tunnel. */
   keepaliveIgnored: reason(
     "ingress",
     "keepalive-ignored",
-    "A keepalive was malformed, answers nothing that was asked, or came too often.",
+    "A keepalive was malformed, from a foreign source, not asked for, or one too many.",
+    "event",
   ),
   remotesFull: reason(
     "ingress",

@@ -92,7 +92,7 @@ describe("a request", () => {
     host.receiveUdp(keepalive(), { from: HOST_C });
     host.receiveUdp(keepalive({ vni: 999 }));
     expect(host.network.sent).toEqual([]);
-    expect(host.counts(0)).toEqual({ "foreign-source": 1 });
+    expect(host.counts(0)).toEqual({ "keepalive-ignored": 1 });
     expect(host.strayCounts()).toEqual({ "unknown-vni": 1 });
   });
 
