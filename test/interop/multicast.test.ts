@@ -1,6 +1,6 @@
-// Multicast underlay: `group` on culvert and on the kernel's vxlan device, on one bridge. BUM frames
-// go to the group, whoever answers is learned and gets unicast; groups are joined by IGMP and MLD;
-// one group serves several VNIs.
+// Multicast underlay: `group` on culvert and on the kernel's vxlan device, on one bridge. BUM
+// frames go to the group, whoever answers is learned and gets unicast; groups are joined by IGMP
+// and MLD; one group serves several VNIs.
 
 import { describe, expect, it } from "vitest";
 import type { Cleanup } from "../../src/testbed/cleanup.js";
