@@ -36,6 +36,7 @@ describe("links", () => {
     const rtnl = new NetlinkSocket(new ScriptedTransport([message(16, 0, vxlanLink)]));
     expect(linkByName(rtnl, "vx4")).toEqual({
       index: 4,
+      group: 0,
       name: "vx4",
       kind: "vxlan",
       mtu_bytes: 1450,
