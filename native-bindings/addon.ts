@@ -77,6 +77,15 @@ export interface Native {
   /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
   socketErrors(fd: number, errors: Int32Array): number;
 
+  /** Sends one datagram; the address stands in four words from `at` on. 0 or -errno. */
+  datagramSend(
+    fd: number,
+    family: number,
+    words: Int32Array,
+    at: number,
+    port: number,
+    bytes: Uint8Array,
+  ): number;
   /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
   groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
   /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */

@@ -14,6 +14,7 @@
         "src/tuntap.cc",
         "src/interface.cc",
         "src/socket.cc",
+        "src/datagram.cc",
         "src/error-queue.cc",
         "src/multicast.cc",
         "src/memory.cc",

@@ -85,7 +85,8 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const runs = Array.from({ length: RUNS }, (_, flow) => vxlanRun(flow, segments, spec));
   const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(runs, segments);
-  const ingress = new VxlanIngress({ receiver, batch, writer, counters, events });
+  const parts = { receiver, batch, writer, counters, events };
+  const ingress = new VxlanIngress(parts, host.keepalives);
   ingress.add(tunnel);
   return {
     name,

@@ -40,16 +40,18 @@ import { FloodList } from "../../src/fdb/flood-list.js";
 import { bumBuckets } from "../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../src/forwarding/bum-queue.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
+import { KeepaliveResponder } from "../../src/forwarding/keepalive-responder.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
 import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
 import { RunWriter } from "../../src/forwarding/write-runs.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { EgressBatch } from "../../src/packet/egress-batch.js";
 import { IngressBatch } from "../../src/packet/ingress-batch.js";
+import { KeepaliveRows } from "../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../src/remotes/remote-table.js";
 import { RouteTable } from "../../src/routes/route-table.js";
-import { Counters, WorkerCounters } from "../../src/telemetry/counters.js";
+import { Counters, RemoteTotals, WorkerCounters } from "../../src/telemetry/counters.js";
 import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underlay.js";
 
 // Options of a tunnel, all as the kernel's defaults have them.
@@ -190,11 +192,16 @@ export class StandingHost {
   readonly counters: WorkerCounters;
   readonly events: WorkerEvents;
   readonly writer: RunWriter;
+  readonly keepalives: KeepaliveResponder;
   readonly queue = new BumQueue();
 
   constructor() {
     const counters = Counters.create({ workers: 1, maxTunnels: 1, maxRemotes: 16 });
     this.counters = new WorkerCounters(counters.sharedState(), 0);
+    this.keepalives = new KeepaliveResponder({
+      ...{ rows: KeepaliveRows.create(1, 16), remotes: this.remotes, counters: this.counters },
+      totals: new RemoteTotals(counters.sharedState()),
+    });
     this.events = new WorkerEvents(new EventInbox(1, 1).workerState(0), this.counters);
     this.writer = new RunWriter(this.ingressBatch, this.counters);
   }
@@ -222,6 +229,7 @@ export class StandingHost {
       flood: FloodList.create(),
       bumBuckets: bumBuckets(PLAIN_OPTIONS.bumLimit_pps, 0),
       device,
+      datagrams: { sendDatagram: () => 0 },
     };
     return { tunnel, remote };
   }

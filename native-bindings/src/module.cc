@@ -37,7 +37,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
       culvert::registerEgress,    culvert::registerIngress, culvert::registerCoalesce, culvert::registerTuntap,
       culvert::registerInterface, culvert::registerSocket,  culvert::registerPoll,     culvert::registerChecksum,
       culvert::registerNetlink,   culvert::registerThread,  culvert::registerPingPong, culvert::registerErrorQueue,
-      culvert::registerMulticast, culvert::registerMemory,
+      culvert::registerMulticast, culvert::registerMemory,  culvert::registerDatagram,
   };
   for (const auto part : parts) {
     if (part(env, exports) != napi_ok) {

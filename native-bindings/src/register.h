@@ -16,6 +16,7 @@ napi_status registerMemory(napi_env env, napi_value exports);
 napi_status registerPoll(napi_env env, napi_value exports);
 napi_status registerChecksum(napi_env env, napi_value exports);
 napi_status registerThread(napi_env env, napi_value exports);
+napi_status registerDatagram(napi_env env, napi_value exports);
 napi_status registerPingPong(napi_env env, napi_value exports);
 napi_status registerErrorQueue(napi_env env, napi_value exports);
 

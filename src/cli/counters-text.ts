@@ -5,6 +5,7 @@ import type {
   DropCount,
   EventCount,
   PeerCounters,
+  PeerDropCount,
   Traffic,
   TunnelCounters,
 } from "../control/target.js";
@@ -32,6 +33,7 @@ export function formatCounters(report: CountersReport, view: CountersView): stri
     return (
       `${tunnel.name}\n${formatTraffic(tunnel, before, view, rate)}` +
       formatCounts("drops", tunnel.drops.map(dropRow), before?.drops.map(dropRow), view, rate) +
+      formatPeerDrops(tunnel, before, view, rate) +
       formatCounts("events", tunnel.events.map(eventRow), before?.events.map(eventRow), view, rate)
     );
   });
@@ -68,6 +70,30 @@ function formatTraffic(
     ...tunnel.peers.map((peer) => row(remoteName(peer), peer, samePeer(before, peer))),
   ];
   return formatTable(rows, namesAndNumbers(rows[0].length), { indent: 2 });
+}
+
+/** One row for each reason that packets to or from a peer were dropped for. */
+function formatPeerDrops(
+  tunnel: TunnelCounters,
+  before: TunnelCounters | undefined,
+  view: CountersView,
+  rate: Rate,
+): string {
+  const watching = view.earlier !== undefined;
+  const rows = tunnel.peers.flatMap((peer) => {
+    const earlier = samePeer(before, peer)?.drops;
+    return peer.drops.map(({ direction, reason, count }) => {
+      const same = (other: PeerDropCount) =>
+        other.direction === direction && other.reason === reason;
+      // A peer's drops are listed from the first one on: none before means 0.
+      const was = before === undefined ? undefined : (earlier?.find(same)?.count ?? 0);
+      const cells = [remoteName(peer), `${direction} ${reason}`, formatCount(count)];
+      return watching ? [...cells, `${perSecond(rate(count, was))}/s`] : cells;
+    });
+  });
+  if (rows.length === 0) return "";
+  const align: Align[] = ["left", "left", "right", ...(watching ? (["right"] as const) : [])];
+  return `  drops per peer\n${formatTable(rows, align, { indent: 4 })}`;
 }
 
 interface TrafficPair {

@@ -1,16 +1,20 @@
 // `culvert status`: the daemon, the offloads in force, its tunnels and their remotes.
 
 import { Command } from "commander";
-import type { RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
-import { formatTable } from "../text-table.js";
+import type { Loss, RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
+import { type Align, formatTable } from "../text-table.js";
 import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
-import { formatBytes, formatCount, formatDuration } from "./units.js";
+import { formatBytes, formatDuration, formatRtt, formatShare } from "./units.js";
 
 const EXAMPLES = `
 Examples:
   culvert status
-  culvert status -j | jq '.tunnels[].remotes[] | select(.last_seen_s_ago == null)'`;
+  culvert status -j | jq '.tunnels[].remotes[] | select(.last_seen_s_ago == null)'
+
+A remote is up while it answers keepalives, as only culvert does; "unknown" says nothing more than
+that it never answered. loss is of packets to it and from it, an estimate over the last minute; pmtu
+is the largest outer packet that reaches it whole.`;
 
 /** The `status` command. */
 export function statusCommand(io: CliIo): Command {
@@ -62,23 +66,42 @@ function formatTunnel(tunnel: TunnelStatus): string {
   );
 }
 
+/** Traffic in packets is `culvert counters`: a line shall fit a terminal of 100 columns. */
 function formatRemotes(remotes: readonly RemoteStatus[]): string {
   if (remotes.length === 0) return "  no remotes\n";
+  const titles = [
+    "remote",
+    "state",
+    "last seen",
+    "rtt",
+    "loss",
+    "macs",
+    "pmtu",
+    "egress",
+    "ingress",
+  ];
   const rows = remotes.map((remote) => [
     remoteName(remote),
+    remote.state ?? "-",
     remote.last_seen_s_ago === null ? "never" : `${formatDuration(remote.last_seen_s_ago)} ago`,
-    formatCount(remote.egress.packets),
+    remote.rtt_us === undefined || remote.rtt_us === null ? "-" : formatRtt(remote.rtt_us),
+    formatLoss(remote.loss),
+    remote.macs === undefined ? "-" : String(remote.macs),
+    String(remote.pmtu_bytes),
     formatBytes(remote.egress.bytes),
-    formatCount(remote.ingress.packets),
     formatBytes(remote.ingress.bytes),
     remote.flags.join(","),
   ]);
-  const titles = ["remote", "last seen", "egress pkts", "bytes", "ingress pkts", "bytes", "flags"];
-  return formatTable(
-    [titles, ...rows],
-    ["left", "left", "right", "right", "right", "right", "left"],
-    { indent: 2 },
-  );
+  const numbers = Array.from({ length: titles.length - 2 }, () => "right" as const);
+  const align: Align[] = ["left", "left", ...numbers, "left"];
+  return formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+}
+
+/** `0/1.5%`: of packets to the peer, of those from it. */
+function formatLoss(loss: Loss | undefined): string {
+  if (loss === undefined || (loss.egress === null && loss.ingress === null)) return "-";
+  const percent = (share: number | null) => (share === null ? "-" : formatShare(share));
+  return `${percent(loss.egress)}/${percent(loss.ingress)}%`;
 }
 
 /**

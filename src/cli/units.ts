@@ -31,6 +31,18 @@ export function formatDuration(duration_s: number): string {
   return `${Math.floor(s / 86400)}d${two(Math.floor((s % 86400) / 3600))}h`;
 }
 
+/** `85us`, `1.25ms`, `2.1s`: as ping would tell it, with three significant digits at most. */
+export function formatRtt(rtt_us: number): string {
+  if (rtt_us < 1000) return `${Math.round(rtt_us)}us`;
+  const significant = (value: number) => String(Number(value.toPrecision(3)));
+  return rtt_us < 1e6 ? `${significant(rtt_us / 1e3)}ms` : `${significant(rtt_us / 1e6)}s`;
+}
+
+/** A share of 0..1 in percent without the sign: `0`, `0.02`, `1.5`, `100`. */
+export function formatShare(share: number): string {
+  return String(Number((share * 100).toPrecision(2)));
+}
+
 /** Three significant digits and the step; whole numbers below the first step stay whole. */
 function scale(value: number, base: number, steps: number): [text: string, step: number] {
   let step = 0;

@@ -19,13 +19,33 @@ export interface OffloadState {
   reason?: string | undefined;
 }
 
+/** A share of packets that got lost on the way, 0..1, each way; null: not known. */
+export interface Loss {
+  /** From us to the peer. */
+  egress: number | null;
+  ingress: number | null;
+}
+
 /** A peer that a tunnel sends to or has heard from. */
 export interface RemoteStatus {
   address: string;
   port?: number | undefined;
   vni?: number | undefined;
-  /** Seconds since its last valid packet; null when it was never heard. */
+  /** Seconds since its last valid packet, keepalives included; null when it was never heard. */
   last_seen_s_ago: number | null;
+  /**
+   * "up": it answers keepalives, as only culvert does; "down": it no longer does; "unknown": it
+   * never did, or is not asked. VXLAN only, as are the next three.
+   */
+  state?: "up" | "down" | "unknown" | undefined;
+  /** Smoothed round-trip time of keepalives, the daemons' own work included; null: not up. */
+  rtt_us?: number | null | undefined;
+  /** Over the last keepalives: an estimate. */
+  loss?: Loss | undefined;
+  /** MACs that the FDB has behind it. */
+  macs?: number | undefined;
+  /** Largest outer packet that reaches it unfragmented, as far as is known. */
+  pmtu_bytes: number;
   /** Short words: "flood", "learned", "no-gso" ... */
   flags: string[];
   egress: Traffic;
@@ -61,7 +81,7 @@ export interface StatusReport {
 
 /**
  * One drop reason with its one-sentence meaning; reasons that never happened are listed with count
- * 0.
+ * 0, unless packets of such a tunnel cannot be dropped for them.
  */
 export interface DropCount {
   direction: "egress" | "ingress";
@@ -80,6 +100,9 @@ export interface EventCount {
   count: number;
 }
 
+/** Drops of packets to or from one peer. */
+export type PeerDropCount = Omit<DropCount, "meaning">;
+
 /** Traffic with one peer of a tunnel. */
 export interface PeerCounters {
   address: string;
@@ -87,6 +110,8 @@ export interface PeerCounters {
   vni?: number | undefined;
   egress: Traffic;
   ingress: Traffic;
+  /** What happened, only; drops before the peer was known are among the tunnel's alone. */
+  drops: PeerDropCount[];
 }
 
 export interface TunnelCounters {

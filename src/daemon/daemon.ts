@@ -8,6 +8,7 @@
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
 // of a device the kernel removes the device, its addresses and its routes.
 
+import { randomBytes } from "node:crypto";
 import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
@@ -15,18 +16,22 @@ import { culvertVersion } from "../control/version.js";
 import { EventInbox } from "../events/event-inbox.js";
 import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
+import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
-import { Counters } from "../telemetry/counters.js";
+import { Counters, RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
+import { UdpDatagrams } from "../underlay/native-underlay.js";
+import { formatIp } from "../wire/ip-address.js";
 import { Ageing } from "./ageing.js";
 import type { ControlContext } from "./control/context.js";
-import { countersReport } from "./control/reports.js";
+import { metricsSample } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { DaemonEvents } from "./events.js";
 import { GroupSockets } from "./group-sockets.js";
+import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
@@ -57,6 +62,7 @@ export class Daemon {
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
+  #keepalives: Keepalives | undefined;
   #pathMtus: PathMtus | undefined;
   /** As far as they were opened. */
   #tunnels: readonly TunnelRuntime[] = [];
@@ -91,6 +97,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     this.#ageing?.stop();
+    this.#keepalives?.stop();
     this.#pathMtus?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
@@ -112,7 +119,9 @@ export class Daemon {
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
-    const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
+    // One block more than workers: the main thread counts as well.
+    const blocks = { workers: workers + 1, maxTunnels: config.tunnels.length };
+    const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
     const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
@@ -122,12 +131,13 @@ export class Daemon {
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
+    const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const inbox = new EventInbox(workers, tunnels.length);
     const changes = new TableChanges();
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
-      ...{ remotes, counters, descriptors, ipipReceivers, events: inbox },
+      ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
@@ -135,9 +145,10 @@ export class Daemon {
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
+    const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
-      ...{ tunnels, remotes, peers, changes },
-      ...{ counters, rtnl, offloads, workers, started_s },
+      ...{ tunnels, remotes, peers, changes, keepalives, counters },
+      ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);
     await this.#serve(context, events);
@@ -169,6 +180,29 @@ export class Daemon {
     return this.#events;
   }
 
+  #startKeepalives(
+    tables: Pick<KeepaliveParts, "tunnels" | "remotes" | "rows">,
+    counters: Counters,
+    block: number,
+    events: DaemonEvents,
+  ): Keepalives {
+    const state = counters.sharedState();
+    const keepalives = new Keepalives({
+      ...tables,
+      ...{ totals: new RemoteTotals(state), counters: new WorkerCounters(state, block) },
+      datagrams: ({ senders }) => new UdpDatagrams(senders[0][0]),
+      onChange: ({ tunnel, remote, state: change }) => {
+        const address = tables.remotes.get(remote)?.address;
+        if (address === undefined) return;
+        const dev = tunnel.config.name;
+        events.peer({ kind: "peer", dev, address: formatIp(...address), change });
+      },
+    });
+    keepalives.start();
+    this.#keepalives = keepalives;
+    return keepalives;
+  }
+
   async #serve(context: ControlContext, events: DaemonEvents): Promise<void> {
     const { control, metrics } = this.#config;
     this.#control = await startControlServer({
@@ -179,7 +213,7 @@ export class Daemon {
     });
     if (metrics.listen === METRICS_OFF) return;
     const { startMetricsServer } = await import("../telemetry/metrics.js");
-    const sample = () => countersReport(context);
+    const sample = () => metricsSample(context);
     const options = { listen: metrics.listen, sample, log: this.#log };
     this.#metrics = await startMetricsServer(options);
   }

@@ -3,7 +3,11 @@
 // holds one. Keeps remote table, counters and learned FDB entries in step.
 
 import { CulvertError } from "../errors.js";
-import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../remotes/remote-rows.js";
+import {
+  REMOTE_FLAG_ALLOWED,
+  REMOTE_FLAG_LEARNED,
+  setRemoteGroup,
+} from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { isMulticastIp } from "../wire/ip-address.js";
@@ -42,6 +46,11 @@ export class Peers {
     const sender = remotes.findSender(tunnel, w0, w1, w2, w3);
     if (!senderKnown && sender !== row) this.#counters.restartRemote(sender);
     return row;
+  }
+
+  /** Frames to the remote carry this policy group in place of the tunnel's. */
+  setGroup(row: number, group: number): void {
+    setRemoteGroup(this.#remotes.rows, row, group);
   }
 
   /** Gives a reference back. */

@@ -6,6 +6,7 @@ import type { VxlanTunnelConfig } from "../config/effective.js";
 import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
+import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
 import { allowedSources } from "./addresses.js";
@@ -18,6 +19,7 @@ export interface PlanParts {
   readonly busyPoll_us: number;
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly keepalives: KeepaliveRows;
   readonly counters: Counters;
   readonly events: EventInbox;
   readonly descriptors: Descriptors;
@@ -37,6 +39,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       wakeFd: parts.descriptors.own(wakeFd),
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
+      keepalives: parts.keepalives.sharedState(),
       counters: parts.counters.sharedState(),
       events: parts.events.workerState(worker),
       vxlan: parts.tunnels

@@ -12,7 +12,11 @@ import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
 
 export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
   const { config, index } = tunnel;
-  const row = ({ dst, port, vni }: RemoteConfig) => peers.acquire(index, dst, port, vni);
+  const row = ({ dst, port, vni, gbp }: RemoteConfig) => {
+    const acquired = peers.acquire(index, dst, port, vni);
+    if (gbp !== undefined) peers.setGroup(acquired, gbp);
+    return acquired;
+  };
   const { group, port, vni } = config;
   const groups = group === undefined ? [] : [{ dst: group, port, vni }];
   for (const remote of [...groups, ...config.remotes]) {

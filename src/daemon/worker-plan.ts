@@ -8,6 +8,7 @@ import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
 import type { AllowedSources } from "../forwarding/source-policy.js";
 import type { VxlanSettings } from "../forwarding/vxlan-tunnel.js";
 import type { NeighState } from "../neigh/neigh.js";
+import type { KeepaliveRowsState } from "../remotes/keepalive-rows.js";
 import type { RemoteTableState } from "../remotes/remote-table.js";
 import type { RouteTableState } from "../routes/route-table.js";
 import type { CountersState } from "../telemetry/counters.js";
@@ -56,6 +57,7 @@ export interface WorkerPlan {
   /** 0: never. */
   readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
+  readonly keepalives: KeepaliveRowsState;
   readonly counters: CountersState;
   readonly events: WorkerEventsState;
   readonly vxlan: readonly VxlanTunnelPlan[];

@@ -11,6 +11,7 @@ import { BumQueue } from "../forwarding/bum-queue.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
+import { KeepaliveResponder } from "../forwarding/keepalive-responder.js";
 import { PathErrors } from "../forwarding/path-errors.js";
 import { SourcePolicy } from "../forwarding/source-policy.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
@@ -21,10 +22,17 @@ import { RunWriter } from "../forwarding/write-runs.js";
 import { Neigh } from "../neigh/neigh.js";
 import { EgressBatch } from "../packet/egress-batch.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
+import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
-import { WorkerCounters } from "../telemetry/counters.js";
-import { NativeReceiver, RawSender, SocketErrors, UdpSender } from "../underlay/native-underlay.js";
+import { RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
+import {
+  NativeReceiver,
+  RawSender,
+  SocketErrors,
+  UdpDatagrams,
+  UdpSender,
+} from "../underlay/native-underlay.js";
 import type {
   DevicePlan,
   IpipTunnelPlan,
@@ -58,6 +66,7 @@ class WorkerParts {
   readonly errors: PathErrors;
   /** Sockets whose errors are taken already: tunnels may share them. */
   readonly polled: Set<number>;
+  readonly #keepalives: KeepaliveResponder;
   /** By descriptor of the receiving socket. */
   readonly #ports = new Map<number, VxlanIngress>();
 
@@ -65,6 +74,11 @@ class WorkerParts {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
     this.events = new WorkerEvents(plan.events, this.counters);
+    this.#keepalives = new KeepaliveResponder({
+      ...{ remotes: this.remotes, counters: this.counters },
+      rows: KeepaliveRows.attach(plan.keepalives),
+      totals: new RemoteTotals(plan.counters),
+    });
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
     this.queue = new BumQueue();
@@ -86,7 +100,7 @@ class WorkerParts {
     if (port === undefined) {
       const receiver = new NativeReceiver(fd, "udp", this.ingressHandle);
       const { ingress: batch, writer, counters, events } = this;
-      port = new VxlanIngress({ receiver, batch, writer, counters, events });
+      port = new VxlanIngress({ receiver, batch, writer, counters, events }, this.#keepalives);
       this.#ports.set(fd, port);
       addUdpReceiver(loop, name, port, new SocketErrors(fd, dev), this.errors);
     }
@@ -113,6 +127,7 @@ function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): 
     neigh: Neigh.attach(plan.neigh),
     flood: FloodList.attach(plan.flood),
     device,
+    datagrams: new UdpDatagrams(plan.sendSockets[0]),
   };
   const { sendSockets, socketCount, dev, flowLabel } = plan;
   const senderOn = (handle: EgressHandle) =>

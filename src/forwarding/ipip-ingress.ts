@@ -83,7 +83,7 @@ export class IpipIngress extends ReceiveLoop {
     const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
     if (remote < 0) return;
     const reason = this.#inspect(tunnel, row, at + ipv4HeaderLength(arena, at));
-    if (reason >= 0) return counters.drop(tunnel.index, reason, 1);
+    if (reason >= 0) return counters.dropOf(tunnel.index, remote, reason, 1);
     this.writer.assign(run, tunnel.device, remote);
   }
 

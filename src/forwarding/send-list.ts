@@ -124,13 +124,15 @@ export class SendList {
   }
 
   #countFailed(tunnel: number, row: number, errno: number): void {
-    const packets = this.#batch.wirePackets(this.#batch.sends[row * SEND_WORDS + SEND_FRAME]);
+    const { sends } = this.#batch;
+    const packets = this.#batch.wirePackets(sends[row * SEND_WORDS + SEND_FRAME]);
+    const remote = sends[row * SEND_WORDS + SEND_REMOTE];
     if (errno === EMSGSIZE) {
-      this.#counters.drop(tunnel, TOO_BIG, packets);
+      this.#counters.dropOf(tunnel, remote, TOO_BIG, packets);
     } else if (errno === EAGAIN || errno === ENOBUFS) {
-      this.#counters.drop(tunnel, UNDERLAY_BUSY, packets);
+      this.#counters.dropOf(tunnel, remote, UNDERLAY_BUSY, packets);
     } else {
-      this.#counters.drop(tunnel, UNDERLAY_ERROR, packets);
+      this.#counters.dropOf(tunnel, remote, UNDERLAY_ERROR, packets);
     }
   }
 }

@@ -1,6 +1,6 @@
-// The VXLAN header of what a tunnel sends: the VNI and the options that go with a frame. The one
-// place that composes it; what lies where is RFC 7348 § 5 and, for remote checksum offload,
-// draft-herbert-vxlan-rco § 2 as the kernel has it (include/net/vxlan.h).
+// The VXLAN header of what a tunnel sends: VNI and policy group of the remote that a frame goes to,
+// and the options that go with the frame. The one place that composes it; what lies where stands in
+// wire/vxlan.ts. Most remotes of a tunnel share one header; who has another is told apart here.
 
 import {
   FRAME_CSUM_OFFSET,
@@ -12,14 +12,17 @@ import {
   FRAME_WORDS,
   GSO_NONE,
 } from "#abi";
-import { writeU32 } from "../wire/byte-order.js";
-import { VXLAN_FLAG_VNI, VXLAN_FLAGS, VXLAN_VNI } from "../wire/vxlan.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import {
+  RCO_MAX_START,
+  RCO_UDP,
+  writeVxlan,
+  writeVxlanGroup,
+  writeVxlanRco,
+} from "../wire/vxlan.js";
+import { groupOf } from "./gbp.js";
+import type { VxlanSettings } from "./vxlan-tunnel.js";
 
-/** VXLAN_HF_RCO: the peer finishes an inner checksum. */
-const FLAG_REMOTE_CHECKSUM = 0x0020_0000;
-/** Last byte of the header: half of where the checksum starts, and that it is UDP's. */
-const RCO_MAX_START = 0x7f << 1;
-const RCO_UDP = 0x80;
 /** Where the checksum stands in a TCP and in a UDP header. */
 const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
@@ -47,13 +50,38 @@ export function remoteChecksum(frames: Int32Array, frame: number): number {
   return offset === UDP_CHECKSUM ? (start >> 1) | RCO_UDP : NO_REMOTE_CHECKSUM;
 }
 
-/**
- * Writes the 8 bytes of the header. Hot.
- * @param rco what `remoteChecksum` gave
- */
-export function writeVxlanHeader(bytes: Uint8Array, at: number, vni: number, rco: number): void {
-  const withRco = rco !== NO_REMOTE_CHECKSUM;
-  const flags = (VXLAN_FLAG_VNI << 24) | (withRco ? FLAG_REMOTE_CHECKSUM : 0);
-  writeU32(bytes, at + VXLAN_FLAGS, flags);
-  writeU32(bytes, at + VXLAN_VNI, (vni << 8) | (withRco ? rco : 0));
+/** Writes headers of one tunnel, 8 bytes each. Hot. */
+export class VxlanHeader {
+  readonly #tunnel: VxlanSettings;
+  readonly #remotes: RemoteTable;
+  readonly #group: number;
+
+  constructor(tunnel: VxlanSettings, remotes: RemoteTable) {
+    this.#tunnel = tunnel;
+    this.#remotes = remotes;
+    this.#group = Math.max(0, tunnel.gbpId);
+  }
+
+  /** Writes the header that most remotes of the tunnel get. @param rco what `remoteChecksum` gave */
+  writeCommon(bytes: Uint8Array, at: number, rco: number): void {
+    writeHeader(bytes, at, this.#tunnel.vni, this.#group, rco);
+  }
+
+  /** Is the header for this remote the common one? */
+  isCommon(remote: number): boolean {
+    if (this.#remotes.vni(remote) !== this.#tunnel.vni) return false;
+    return groupOf(this.#tunnel, this.#remotes, remote) === this.#group;
+  }
+
+  /** Writes the header for one remote. @param rco what `remoteChecksum` gave */
+  write(bytes: Uint8Array, at: number, remote: number, rco: number): void {
+    const group = groupOf(this.#tunnel, this.#remotes, remote);
+    writeHeader(bytes, at, this.#remotes.vni(remote), group, rco);
+  }
+}
+
+function writeHeader(bytes: Uint8Array, at: number, vni: number, group: number, rco: number): void {
+  writeVxlan(bytes, at, vni);
+  if (group !== 0) writeVxlanGroup(bytes, at, group);
+  if (rco !== NO_REMOTE_CHECKSUM) writeVxlanRco(bytes, at, rco);
 }

@@ -1,11 +1,12 @@
 // VXLAN ingress: underlay -> device. Per run (segments that native code proved alike), in this
 // order:
-//   1. VXLAN flags and VNI -> tunnel
+//   1. VXLAN flags and VNI -> tunnel; a keepalive (keepalive-responder.ts) ends here
 //   2. outer source allowed?
-//   3. inner source MAC: not ours, valid, VLAN tag wanted?
-//   4. ECN [RFC 6040]
-//   5. learning
-//   6. to the device; a merged frame that nobody segmented gets the size to cut it into
+//   3. VXLAN header: checksum to finish, policy group
+//   4. inner source MAC: not ours, valid, VLAN tag wanted?
+//   5. ECN [RFC 6040]
+//   6. learning
+//   7. to the device; a merged frame that nobody segmented gets the size to cut it into
 // Order of the checks as in the kernel's vxlan_rcv; every drop is counted for each segment of the
 // run.
 
@@ -32,6 +33,7 @@ import {
   etherType,
 } from "../wire/ethernet.js";
 import { PROTOCOL_TCP } from "../wire/ip-protocol.js";
+import { isKeepalive } from "../wire/keepalive.js";
 import {
   LOCATE_COLUMNS,
   LOCATE_END,
@@ -45,7 +47,9 @@ import { isMulticastMac, isValidSourceMac, macHi, macLoBits } from "../wire/mac.
 import {
   VXLAN_FLAG_VNI,
   VXLAN_HEADER_BYTES,
+  vxlanDontLearn,
   vxlanFlags,
+  vxlanHasRemoteChecksum,
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
@@ -59,12 +63,17 @@ import {
   innerEcn,
   setEct1,
 } from "./ecn.js";
-import { ReceiveLoop } from "./receive-loop.js";
+import { GBP_OFF, gbpAdmits } from "./gbp.js";
+import type { KeepaliveResponder } from "./keepalive-responder.js";
+import { type IngressParts, ReceiveLoop } from "./receive-loop.js";
+import { remoteChecksumFits } from "./remote-checksum.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
 const TRUNCATED = DropReasons.truncated.id;
 const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
+const BAD_REMCSUM = DropReasons.badRemcsum.id;
+const GBP_DENIED = DropReasons.gbpDenied.id;
 const BUM_LIMIT = DropReasons.bumLimitIngress.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
@@ -81,9 +90,15 @@ const SOURCE_MAC = 6;
 /** Everything that arrives at one UDP port, for all tunnels that share it. */
 export class VxlanIngress extends ReceiveLoop {
   readonly #tunnels = new Map<number, VxlanTunnel>();
+  readonly #keepalives: KeepaliveResponder;
   /** Of the tunnels that have one, by tunnel index. */
   readonly #limits = new Map<number, BumLimit>();
   readonly #located = new Int32Array(LOCATE_COLUMNS);
+
+  constructor(parts: IngressParts, keepalives: KeepaliveResponder) {
+    super(parts);
+    this.#keepalives = keepalives;
+  }
 
   /** Demultiplexes this tunnel's VNI to it. */
   add(tunnel: VxlanTunnel): void {
@@ -102,26 +117,46 @@ export class VxlanIngress extends ReceiveLoop {
     if (truncated || runs[row + RUN_SEGMENT_BYTES] < MIN_DATAGRAM_BYTES) {
       return this.counters.drop(NO_TUNNEL, TRUNCATED, segments);
     }
-    if ((vxlanFlags(arena, at) & VXLAN_FLAG_VNI) === 0) {
-      return this.counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
-    }
+    if ((vxlanFlags(arena, at) & VXLAN_FLAG_VNI) === 0) return this.#withoutVni(run, now_s);
     const tunnel = this.#tunnels.get(vxlanVni(arena, at));
     if (tunnel === undefined) return this.counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
-    if (tunnel.strictReserved && !vxlanReservedClean(arena, at)) {
+    if (tunnel.strictReserved && !this.#isClean(tunnel, at)) {
       return this.counters.drop(tunnel.index, BAD_FLAGS, segments);
     }
     const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
     if (remote < 0) return;
     const reason = this.#inspect(tunnel, row, remote, now_s);
-    if (reason >= 0) return this.counters.drop(tunnel.index, reason, segments);
+    if (reason >= 0) return this.counters.dropOf(tunnel.index, remote, reason, segments);
     runs[row + RUN_STRIP] = VXLAN_HEADER_BYTES;
     this.writer.assign(run, tunnel.device, remote);
   }
 
-  /** Looks at the inner frame. @returns a drop reason, or -1 */
+  /** No I flag: a keepalive, else a fault. */
+  #withoutVni(run: number, now_s: number): void {
+    const { runs, arena } = this.batch;
+    const at = runs[run * RUN_WORDS + RUN_OFFSET];
+    const segments = runs[run * RUN_WORDS + RUN_SEGMENTS];
+    if (!isKeepalive(arena, at)) return this.counters.drop(NO_TUNNEL, BAD_FLAGS, segments);
+    const tunnel = this.#tunnels.get(vxlanVni(arena, at));
+    if (tunnel === undefined) return this.counters.drop(NO_TUNNEL, UNKNOWN_VNI, segments);
+    const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
+    if (remote >= 0) this.#keepalives.take(this.batch, run, tunnel, remote, now_s);
+  }
+
+  #isClean({ gbpId, remcsumRx }: VxlanTunnel, at: number): boolean {
+    return vxlanReservedClean(this.batch.arena, at, gbpId !== GBP_OFF, remcsumRx);
+  }
+
+  /** Looks at VXLAN header and inner frame. @returns a drop reason, or -1 */
   #inspect(tunnel: VxlanTunnel, row: number, remote: number, now_s: number): number {
     const { runs, arena } = this.batch;
-    const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
+    const header = runs[row + RUN_OFFSET];
+    const frame = header + VXLAN_HEADER_BYTES;
+    if (tunnel.remcsumRx && vxlanHasRemoteChecksum(arena, header)) {
+      const end = header + runs[row + RUN_SEGMENT_BYTES];
+      if (!remoteChecksumFits(arena, header, frame, end, this.#located)) return BAD_REMCSUM;
+    }
+    if (!gbpAdmits(tunnel, arena, header)) return GBP_DENIED;
     const hi = macHi(arena, frame + SOURCE_MAC);
     const lo = macLoBits(arena, frame + SOURCE_MAC);
     if (tunnel.bumLimit_pps > 0 && this.#exceedsLimit(tunnel, row, frame)) return BUM_LIMIT;
@@ -135,8 +170,12 @@ export class VxlanIngress extends ReceiveLoop {
       const reason = this.#look(tunnel, row, frame);
       if (reason >= 0) return reason;
     }
-    if (!tunnel.learning) return -1;
+    if (!tunnel.learning || this.#mustNotLearn(tunnel, header)) return -1;
     return this.#learn(tunnel, hi, lo, remote, now_s, runs[row + RUN_SEGMENTS]);
+  }
+
+  #mustNotLearn({ gbpId }: VxlanTunnel, header: number): boolean {
+    return gbpId !== GBP_OFF && vxlanDontLearn(this.batch.arena, header);
   }
 
   /** Is it broadcast or multicast, and more of it than the tunnel takes? */

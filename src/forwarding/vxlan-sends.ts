@@ -31,7 +31,7 @@ import type { BumQueue } from "./bum-queue.js";
 import type { OuterHeader } from "./outer-header.js";
 import { SendList, type TooBigHandler } from "./send-list.js";
 import { TooBig } from "./too-big.js";
-import { NO_REMOTE_CHECKSUM, writeVxlanHeader } from "./vxlan-header.js";
+import { NO_REMOTE_CHECKSUM, VxlanHeader } from "./vxlan-header.js";
 import { DF_SET, type VxlanTunnel } from "./vxlan-tunnel.js";
 
 const TOO_BIG = DropReasons.tooBig.id;
@@ -59,6 +59,7 @@ export class VxlanSends implements TooBigHandler {
   readonly #counters: WorkerCounters;
   readonly #sends: SendList;
   readonly #tooBig: TooBig;
+  readonly #header: VxlanHeader;
   readonly #defaultFlags: number;
 
   constructor(parts: VxlanEgressParts) {
@@ -69,13 +70,14 @@ export class VxlanSends implements TooBigHandler {
     this.#counters = parts.counters;
     this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
     this.#tooBig = new TooBig(parts.tunnel, parts.batch, parts.counters);
+    this.#header = new VxlanHeader(parts.tunnel, parts.remotes);
     this.#defaultFlags = parts.udpSegment ? 0 : SEND_NO_GSO;
   }
 
   /** Sends the frame at `at`, which has one destination: the header lies in its headroom. Hot. */
   send(frame: number, at: number, remote: number, outer: OuterHeader): void {
     const header = at - VXLAN_HEADER_BYTES;
-    writeVxlanHeader(this.#batch.arena, header, this.#remotes.vni(remote), outer.rco);
+    this.#header.write(this.#batch.arena, header, remote, outer.rco);
     this.#makeRoom();
     this.#add(frame, remote, header, outer);
   }
@@ -94,19 +96,18 @@ export class VxlanSends implements TooBigHandler {
   ): void {
     const batch = this.#batch;
     const shared = at - VXLAN_HEADER_BYTES;
-    writeVxlanHeader(batch.arena, shared, this.#tunnel.vni, outer.rco);
+    this.#header.writeCommon(batch.arena, shared, outer.rco);
     for (let i = first; i < first + count; i++) {
       const remote = members[i];
-      const vni = this.#remotes.vni(remote);
       this.#makeRoom();
       let header = shared;
-      if (vni !== this.#tunnel.vni) {
+      if (!this.#header.isCommon(remote)) {
         header = batch.allocateScratch(VXLAN_HEADER_BYTES);
         if (header < 0) {
           this.flush();
           header = batch.allocateScratch(VXLAN_HEADER_BYTES);
         }
-        writeVxlanHeader(batch.arena, header, vni, outer.rco);
+        this.#header.write(batch.arena, header, remote, outer.rco);
       }
       this.#add(frame, remote, header, outer);
     }
@@ -146,7 +147,7 @@ export class VxlanSends implements TooBigHandler {
     if (outer.rco !== NO_REMOTE_CHECKSUM) flags |= SEND_PARTIAL_CHECKSUM;
     const longest_bytes = this.#longestFrame_bytes(remote);
     if (outer.frame_bytes > longest_bytes) {
-      if (!this.#mayExceed(frame, longest_bytes, outer)) return;
+      if (!this.#mayExceed(frame, remote, longest_bytes, outer)) return;
       flags |= SEND_NO_GSO;
     }
     const { socket, tos, ttl } = outer;
@@ -163,11 +164,12 @@ export class VxlanSends implements TooBigHandler {
   }
 
   /** May a frame leave in fragments? If not, it is counted, and its sender told if that helps. */
-  #mayExceed(frame: number, longest_bytes: number, outer: OuterHeader): boolean {
+  #mayExceed(frame: number, remote: number, longest_bytes: number, outer: OuterHeader): boolean {
     const mayFragment = this.#tooBig.mayFragment(frame);
     if (mayFragment && !outer.dontFragment) return true;
     if (!mayFragment) this.#tooBig.answer(frame, longest_bytes);
-    this.#counters.drop(this.#tunnel.index, TOO_BIG, this.#batch.wirePackets(frame));
+    const packets = this.#batch.wirePackets(frame);
+    this.#counters.dropOf(this.#tunnel.index, remote, TOO_BIG, packets);
     return false;
   }
 

@@ -5,6 +5,7 @@ import type { Device } from "../device/device.js";
 import type { Fdb } from "../fdb/fdb.js";
 import type { FloodList } from "../fdb/flood-list.js";
 import type { Neigh } from "../neigh/neigh.js";
+import type { DatagramSender } from "../underlay/underlay.js";
 import type { SourcePolicy } from "./source-policy.js";
 
 export const DF_UNSET = 0;
@@ -63,4 +64,6 @@ export interface VxlanTunnel extends VxlanSettings {
   /** What `bumLimit_pps` leaves (bum-limit.ts), shared by the workers. */
   readonly bumBuckets: SharedArrayBuffer;
   readonly device: Device;
+  /** Sends keepalives from the tunnel's address. */
+  readonly datagrams: DatagramSender;
 }

@@ -63,24 +63,25 @@ export class RunWriter {
     const at = run * RUN_WORDS;
     const tunnel = runs[at + RUN_DEVICE];
     if (tunnel < 0) return;
+    const remote = this.#remotes[run];
     const packets = runs[at + RUN_WRITTEN];
     if (packets > 0) {
       const bytes = runs[at + RUN_BYTES];
       counters.addTunnel(tunnel, TunnelCounter.ingressPackets, packets);
       counters.addTunnel(tunnel, TunnelCounter.ingressBytes, bytes);
-      counters.addRemote(this.#remotes[run], RemoteCounter.ingressPackets, packets);
-      counters.addRemote(this.#remotes[run], RemoteCounter.ingressBytes, bytes);
+      counters.addRemote(remote, RemoteCounter.ingressPackets, packets);
+      counters.addRemote(remote, RemoteCounter.ingressBytes, bytes);
       const joined = packets > runs[at + RUN_WRITES];
       if (joined) counters.addTunnel(tunnel, TunnelCounter.ingressSuperpackets, 1);
     }
     const badChecksum = runs[at + RUN_BAD_CHECKSUM];
     const malformed = runs[at + RUN_MALFORMED];
     const refused = runs[at + RUN_DEVICE_ERRORS];
-    if (badChecksum > 0) counters.drop(tunnel, INNER_CHECKSUM, badChecksum);
-    if (malformed > 0) counters.drop(tunnel, INNER_MALFORMED, malformed);
+    if (badChecksum > 0) counters.dropOf(tunnel, remote, INNER_CHECKSUM, badChecksum);
+    if (malformed > 0) counters.dropOf(tunnel, remote, INNER_MALFORMED, malformed);
     if (refused > 0) {
       const busy = runs[at + RUN_DEVICE_ERRNO] === EAGAIN;
-      counters.drop(tunnel, busy ? DEVICE_BUSY : DEVICE_ERROR, refused);
+      counters.dropOf(tunnel, remote, busy ? DEVICE_BUSY : DEVICE_ERROR, refused);
     }
   }
 }

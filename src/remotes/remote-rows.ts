@@ -32,6 +32,10 @@ export const REMOTE_PMTU = 12;
  * that row.
  */
 export const REMOTE_BASE = 13;
+/** FDB entries that point to it. */
+export const REMOTE_MACS = 14;
+/** Group of frames to it (`gbp`), -1: the tunnel's. Set by `setRemoteGroup` only. */
+export const REMOTE_GBP = 15;
 
 /** A configured peer: it may send to us. */
 export const REMOTE_FLAG_ALLOWED = 1;
@@ -39,6 +43,11 @@ export const REMOTE_FLAG_ALLOWED = 1;
 export const REMOTE_FLAG_NO_GSO = 2;
 /** Known from a received packet. */
 export const REMOTE_FLAG_LEARNED = 4;
+
+/** Sets the group of frames to a remote, in the words of its rows (`RemoteTable.rows`). */
+export function setRemoteGroup(rows: Int32Array, row: number, group: number): void {
+  rows[row * REMOTE_WORDS + REMOTE_GBP] = group;
+}
 
 const FREE = 0;
 const IN_USE = 1;
@@ -56,6 +65,10 @@ export interface RemoteEntry {
   readonly lastSeen_s: number;
   /** Longest outer packet that the path takes, bytes; 0: not known. */
   readonly pathMtu_bytes: number;
+  /** Row of the same address with the tunnel's own port and VNI, itself if it is that one. */
+  readonly base: number;
+  /** FDB entries that point to it. */
+  readonly macs: number;
 }
 
 export interface RemoteRowsState {
@@ -132,6 +145,7 @@ export class RemoteRows {
     words[at + REMOTE_PORT] = port;
     words[at + REMOTE_VNI] = vni;
     words[at + REMOTE_BASE] = base;
+    words[at + REMOTE_GBP] = -1;
     Atomics.store(words, at + REMOTE_STATE, IN_USE);
     this.#chains.add(tunnel, row);
     return row;
@@ -177,6 +191,8 @@ export class RemoteRows {
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
       pathMtu_bytes: words[REMOTE_PMTU],
+      base: words[REMOTE_BASE] < 0 ? row : words[REMOTE_BASE],
+      macs: words[REMOTE_MACS],
     };
   }
 

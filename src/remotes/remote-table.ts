@@ -3,11 +3,9 @@
 //
 // Theory of operation.
 // - A row (remote-rows.ts) means the same remote for as long as it is referenced. An index
-//   (SharedTable) finds it by (tunnel, address, port, VNI); the index's lock guards the rows as
-//   well.
-// - Ingress knows a sender by tunnel and address only. So a remote with a port or VNI other than
-//   the tunnel's own keeps alive a *base row* with the tunnel's own, and `findSender` looks for
-//   that.
+//   (SharedTable) finds it by (tunnel, address, port, VNI); its lock guards the rows as well.
+// - Ingress knows a sender by tunnel and address only. So a remote with another port or VNI than
+//   the tunnel's keeps alive a *base row* with the tunnel's own, and `findSender` looks for that.
 // - Configured users (FDB entry, flood list, route) count references; at zero the row is freed. A
 //   learned remote has no reference; it is freed by `age` when nothing was heard of it. FDB entries
 //   that were learned from it have stamps that are never newer: age the FDB first, then nothing

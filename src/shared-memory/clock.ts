@@ -1,4 +1,4 @@
-// The one clock of tables, ageing and rate limits. Not for timing anything below a millisecond.
+// The one clock of tables, ageing, rate limits and keepalives: CLOCK_MONOTONIC.
 
 /**
  * Seconds of CLOCK_MONOTONIC, the same number in every thread (`performance.now()` starts anew in
@@ -21,4 +21,10 @@ export function monotonicMilliseconds(): number {
 /** What `monotonicSeconds` would have said at `now_ms`. */
 export function secondsOf(now_ms: number): number {
   return Math.max(1, Math.floor(now_ms / 1000));
+}
+
+/** The same clock in microseconds, for the round-trip time of keepalives. */
+export function monotonicMicroseconds(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e6 + Math.floor(nanoseconds / 1000);
 }

@@ -10,7 +10,7 @@
 // main thread's own: exactly one `Counters` reads.
 import assert from "node:assert/strict";
 import { MAX_REMOTES, MAX_TUNNELS } from "../shared-memory/limits.js";
-import { DROP_REASONS } from "./drop-reasons.js";
+import { DROP_REASONS, REMOTE_DROP_REASONS } from "./drop-reasons.js";
 
 /**
  * Fields of a tunnel's block. Packets are packets on the wire (segments), superpackets count apart.
@@ -28,6 +28,9 @@ export const TunnelCounter = {
   arpReplies: 9,
   ndReplies: 10,
   icmpErrors: 11,
+  keepalivesSent: 12,
+  keepalivesReceived: 13,
+  shortCircuits: 14,
 } as const;
 export type TunnelCounter = (typeof TunnelCounter)[keyof typeof TunnelCounter];
 
@@ -44,8 +47,17 @@ const DROPS = Object.keys(TunnelCounter).length;
 /** Doubles of a cache line: blocks start on one, so that workers do not share lines. */
 const LINE_DOUBLES = 8;
 const TUNNEL_DOUBLES = roundUp(DROPS + DROP_REASONS.length);
-/** Half a line: the blocks of one worker lie next to each other. */
-const REMOTE_DOUBLES = Object.keys(RemoteCounter).length;
+const REMOTE_DROPS = Object.keys(RemoteCounter).length;
+const REMOTE_DOUBLES = roundUp(REMOTE_DROPS + REMOTE_DROP_REASONS.length);
+/** Per drop reason: its place in a remote's block, or -1. */
+const REMOTE_PLACES = Int32Array.from(DROP_REASONS, (reason) => {
+  const place = REMOTE_DROP_REASONS.indexOf(reason);
+  return place < 0 ? -1 : REMOTE_DROPS + place;
+});
+/** Places of those that are drops of packets that had arrived. */
+const INGRESS_PLACES = REMOTE_DROP_REASONS.filter(({ direction }) => direction === "ingress").map(
+  ({ id }) => REMOTE_PLACES[id],
+);
 
 /** The tunnel index for packets that belong to none, such as those with an unknown VNI. */
 export const NO_TUNNEL = -1;
@@ -65,7 +77,7 @@ export interface CountersState {
   readonly maxRemotes: number;
   /** [worker][tunnel, the first being "no tunnel"][TUNNEL_DOUBLES] */
   readonly tunnels: SharedArrayBuffer;
-  /** [worker][remote][REMOTE_DOUBLES] */
+  /** [worker][remote][REMOTE_DOUBLES]; pages that are never touched cost address space only */
   readonly remotes: SharedArrayBuffer;
 }
 
@@ -109,9 +121,52 @@ export class WorkerCounters {
     this.#tunnels[(tunnel + 1) * TUNNEL_DOUBLES + DROPS + reasonId] += packets;
   }
 
+  /**
+   * Counts a drop for the tunnel and for the remote.
+   * @param remote row of the remote table, or -1: not known. @param reasonId of a DropReason
+   */
+  dropOf(tunnel: number, remote: number, reasonId: number, packets: number): void {
+    this.drop(tunnel, reasonId, packets);
+    const place = REMOTE_PLACES[reasonId];
+    if (remote >= 0 && place >= 0) this.#remotes[remote * REMOTE_DOUBLES + place] += packets;
+  }
+
   /** @param remote row of the remote table */
   addRemote(remote: number, field: RemoteCounter, count: number): void {
     this.#remotes[remote * REMOTE_DOUBLES + field] += count;
+  }
+}
+
+/**
+ * What crossed the underlay between us and a remote, for comparing with what the remote says: sums
+ * over all workers that never go back. For any thread.
+ */
+export class RemoteTotals {
+  readonly #remotes: Float64Array;
+  readonly #stride: number;
+
+  constructor(state: CountersState) {
+    this.#remotes = new Float64Array(state.remotes);
+    this.#stride = this.#remotes.length / state.workers;
+  }
+
+  /** Packets that the kernel took for the remote. */
+  sent(remote: number): number {
+    return this.#sum(remote * REMOTE_DOUBLES + RemoteCounter.egressPackets);
+  }
+
+  /** Packets that arrived from the remote, those that were dropped here among them. */
+  arrived(remote: number): number {
+    const start = remote * REMOTE_DOUBLES;
+    let sum = this.#sum(start + RemoteCounter.ingressPackets);
+    for (const place of INGRESS_PLACES) sum += this.#sum(start + place);
+    return sum;
+  }
+
+  #sum(first: number): number {
+    let sum = 0;
+    for (let at = first; at < this.#remotes.length; at += this.#stride) sum += this.#remotes[at];
+    return sum;
   }
 }
 
@@ -164,9 +219,7 @@ export class Counters {
 
   /** Sums of a remote since its last `restartRemote`. */
   remote(remote: number): RemoteCounts {
-    const start = remote * REMOTE_DOUBLES;
-    const sums = this.#sums(this.#remotes, start, REMOTE_DOUBLES);
-    const since = sums.map((sum, i) => sum - this.#remoteStarts[start + i]);
+    const since = this.#sinceRestart(remote, 0, REMOTE_DROPS);
     return {
       egressPackets: since[RemoteCounter.egressPackets],
       egressBytes: since[RemoteCounter.egressBytes],
@@ -175,10 +228,21 @@ export class Counters {
     };
   }
 
+  /** The same for its drops: one number for each of REMOTE_DROP_REASONS, in its order. */
+  remoteDrops(remote: number): number[] {
+    return this.#sinceRestart(remote, REMOTE_DROPS, REMOTE_DROP_REASONS.length);
+  }
+
   /** Lets a remote's counts begin at 0, when its row gets a new remote. */
   restartRemote(remote: number): void {
     const start = remote * REMOTE_DOUBLES;
     this.#remoteStarts.set(this.#sums(this.#remotes, start, REMOTE_DOUBLES), start);
+  }
+
+  #sinceRestart(remote: number, first: number, length: number): number[] {
+    const start = remote * REMOTE_DOUBLES + first;
+    const sums = this.#sums(this.#remotes, start, length);
+    return sums.map((sum, i) => sum - this.#remoteStarts[start + i]);
   }
 
   #sums(blocks: Float64Array, start: number, length: number): number[] {

@@ -37,6 +37,13 @@ export const DropReasons = Object.freeze({
   l2miss: reason("egress", "l2miss", "No FDB entry for the destination MAC and no flood list."),
   /** Kernel: arp_reduce and neigh_reduce of vxlan with `proxy`. */
   l3miss: reason("egress", "l3miss", "The ARP/ND proxy knows no neighbour with this address."),
+  /** Kernel: route_shortcircuit, an l3miss notification. */
+  rscMiss: reason(
+    "egress",
+    "rsc-miss",
+    "A frame for a router went to it: no neighbour with its inner destination is known.",
+    "event",
+  ),
   noRoute: reason("egress", "no-route", "No route of the tunnel covers the inner destination."),
   bumLimitEgress: reason("egress", "bum-limit", "A frame to be flooded exceeds bum_limit_pps."),
   bumQueueFull: reason(
@@ -69,6 +76,19 @@ export const DropReasons = Object.freeze({
   badFlags: reason("ingress", "bad-flags", "The VXLAN header has no I flag, or forbidden bits."),
   unknownVni: reason("ingress", "unknown-vni", "No tunnel has this VNI."),
   foreignSource: reason("ingress", "foreign-source", "The outer source is no configured remote."),
+  /** draft-smith-vxlan-group-policy; `gbp: { allow }`. */
+  gbpDenied: reason("ingress", "gbp-denied", "Frames of this policy group are not allowed."),
+  /** Kernel: vxlan_remcsum, with `remcsum_rx`. */
+  badRemcsum: reason(
+    "ingress",
+    "bad-remcsum",
+    "The checksum to finish (RCO) is not that of the inner TCP or UDP header.",
+  ),
+  keepaliveIgnored: reason(
+    "ingress",
+    "keepalive-ignored",
+    "A keepalive was malformed, answers nothing that was asked, or came too often.",
+  ),
   remotesFull: reason(
     "ingress",
     "remotes-full",
@@ -123,3 +143,48 @@ export const DropReasons = Object.freeze({
 
 /** Every reason, in the order of ids. */
 export const DROP_REASONS: readonly DropReason[] = Object.freeze(Object.values(DropReasons));
+
+/** Whose packets a block of counters is about; "none": packets that belong to no tunnel. */
+export type CountedFor = "vxlan" | "ipip" | "none";
+
+const D = DropReasons;
+/** Why the forwarding code of IPIP drops; all other reasons are those of VXLAN. */
+const IPIP_REASONS: readonly DropReason[] = [
+  ...[D.malformed, D.noRoute, D.routingLoop, D.tooBig, D.ttlExpired, D.notIp],
+  ...[D.underlayBusy, D.underlayError, D.gsoUnsupported, D.foreignSource, D.remotesFull],
+  ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero],
+  ...[D.deviceBusy, D.deviceError],
+];
+/** What is known of a packet before it has a tunnel. */
+const STRAY_REASONS: readonly DropReason[] = [
+  ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel],
+];
+const NOT_VXLAN: readonly DropReason[] = [
+  ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp, D.innerNotIp, D.ttlZero],
+  ...[D.truncated, D.unknownVni, D.notIpip, D.noTunnel],
+];
+
+/** Can packets of such a tunnel be dropped for this reason at all? */
+export function canHappen(reason: DropReason, where: CountedFor): boolean {
+  if (where === "none") return STRAY_REASONS.includes(reason);
+  return where === "ipip" ? IPIP_REASONS.includes(reason) : !NOT_VXLAN.includes(reason);
+}
+
+/**
+ * Reasons that are counted per remote as well: where the packet was to go, or came from, was known
+ * by then. Each costs 8 bytes for every remote and worker.
+ */
+export const REMOTE_DROP_REASONS: readonly DropReason[] = Object.freeze([
+  ...[D.tooBig, D.underlayBusy, D.underlayError],
+  ...[D.gbpDenied, D.badRemcsum, D.ownSource, D.invalidSourceMac, D.staticMacMoved],
+  ...[
+    D.innerVlan,
+    D.bumLimitIngress,
+    D.innerMalformed,
+    D.innerNotIp,
+    D.ttlZero,
+    D.innerChecksum,
+    D.ecn,
+  ],
+  ...[D.deviceBusy, D.deviceError],
+]);

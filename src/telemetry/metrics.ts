@@ -4,7 +4,7 @@
 
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Counter, collectDefaultMetrics, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { CulvertError } from "../errors.js";
 
 interface TrafficSample {
@@ -18,7 +18,23 @@ interface DropSample {
   count: number;
 }
 
-/** What the metrics are made from; the control API's CountersReport has this shape. */
+interface PeerSample {
+  address: string;
+  /** Where they are not the tunnel's own. */
+  port?: number | undefined;
+  vni?: number | undefined;
+  egress: TrafficSample;
+  ingress: TrafficSample;
+  drops: readonly DropSample[];
+  last_seen_s_ago: number | null;
+  state?: "up" | "down" | "unknown" | undefined;
+  rtt_us?: number | null | undefined;
+  loss?: { egress: number | null; ingress: number | null } | undefined;
+  macs?: number | undefined;
+  pmtu_bytes: number;
+}
+
+/** What the metrics are made from: the control API's counters, and of each peer its health. */
 export interface MetricsSample {
   tunnels: readonly {
     name: string;
@@ -26,7 +42,7 @@ export interface MetricsSample {
     ingress: TrafficSample;
     drops: readonly DropSample[];
     events: readonly { event: string; count: number }[];
-    peers: readonly { address: string; egress: TrafficSample; ingress: TrafficSample }[];
+    peers: readonly PeerSample[];
   }[];
   drops: readonly DropSample[];
 }
@@ -44,15 +60,60 @@ const DIRECTIONS = {
 } as const;
 type Direction = keyof typeof DIRECTIONS;
 
+type MakeCounter = (name: string, help: string, labelNames: string[]) => Counter;
+type MakeGauge = (name: string, help: string, labelNames: string[]) => Gauge;
+type PeerLabels = { tunnel: string; peer: string };
+
+/** `10.57.4.21`, `10.57.4.21:8472`, `[fd00::2]:8472 vni 7`: what tells the peers of a tunnel apart. */
+function peerLabel({ address, port, vni }: PeerSample): string {
+  const host = address.includes(":") && port !== undefined ? `[${address}]` : address;
+  return `${host}${port === undefined ? "" : `:${port}`}${vni === undefined ? "" : ` vni ${vni}`}`;
+}
+
+/** Drops and health of peers. What is not known has no sample. */
+function peerHealth(counter: MakeCounter, gauge: MakeGauge) {
+  const labelNames = ["tunnel", "peer"];
+  const of = (name: string, help: string, more: string[] = []) =>
+    gauge(`culvert_peer_${name}`, help, [...labelNames, ...more]);
+  const drops = counter(
+    "culvert_peer_drops_total",
+    "Packets to or from the peer that were dropped here, by direction and reason.",
+    [...labelNames, "direction", "reason"],
+  );
+  const up = of("up", "1: the peer answers keepalives, 0: it no longer does; only culvert does.");
+  const rtt = of("rtt_seconds", "Smoothed round-trip time of keepalives.");
+  const loss = of("loss_ratio", "Share of packets lost on the way, an estimate.", ["direction"]);
+  const seen = of("last_seen_seconds", "Seconds since the last packet from the peer.");
+  const macs = of("macs", "MAC addresses that the FDB has behind the peer.");
+  const pmtu = of("pmtu_bytes", "Largest outer packet that reaches the peer unfragmented.");
+  const set = (to: Gauge, labels: Record<string, string>, value: number | null | undefined) => {
+    if (value !== null && value !== undefined) to.set(labels, value);
+  };
+  return (labels: PeerLabels, peer: PeerSample) => {
+    for (const { direction, reason, count } of peer.drops) {
+      drops.inc({ ...labels, direction, reason }, count);
+    }
+    if (peer.state === "up" || peer.state === "down") up.set(labels, peer.state === "up" ? 1 : 0);
+    set(rtt, labels, typeof peer.rtt_us === "number" ? peer.rtt_us / 1e6 : null);
+    set(loss, { ...labels, direction: "egress" }, peer.loss?.egress);
+    set(loss, { ...labels, direction: "ingress" }, peer.loss?.ingress);
+    set(seen, labels, peer.last_seen_s_ago);
+    set(macs, labels, peer.macs);
+    set(pmtu, labels, peer.pmtu_bytes);
+  };
+}
+
 /** The registry: culvert's counters from `sample()` plus what Node.js itself reports. */
 export function createMetrics(sample: () => MetricsSample): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const ownNames: string[] = [];
-  const counter = (name: string, help: string, labelNames: string[]) => {
+  const own = (name: string, help: string, labelNames: string[]) => {
     ownNames.push(name);
-    return new Counter({ name, help, labelNames, registers: [registry] });
+    return { name, help, labelNames, registers: [registry] };
   };
+  const counter: MakeCounter = (...args) => new Counter(own(...args));
+  const gauge: MakeGauge = (...args) => new Gauge(own(...args));
   const traffic = (scope: "tunnel" | "peer", direction: Direction, labels: string[]) => {
     const name = `culvert_${scope}_${direction}`;
     const help = `of the ${scope} ${DIRECTIONS[direction]}.`;
@@ -79,6 +140,7 @@ export function createMetrics(sample: () => MetricsSample): Metrics {
   const peer = {
     egress: traffic("peer", "egress", ["tunnel", "peer"]),
     ingress: traffic("peer", "ingress", ["tunnel", "peer"]),
+    health: peerHealth(counter, gauge),
   };
   const drops = counter("culvert_drops_total", "Packets dropped that belong to no tunnel.", [
     "direction",
@@ -93,9 +155,11 @@ export function createMetrics(sample: () => MetricsSample): Metrics {
       }
       for (const { event, count } of counted.events)
         tunnel.events.inc({ tunnel: name, event }, count);
-      for (const { address, egress, ingress } of counted.peers) {
-        peer.egress({ tunnel: name, peer: address }, egress);
-        peer.ingress({ tunnel: name, peer: address }, ingress);
+      for (const sampled of counted.peers) {
+        const labels = { tunnel: name, peer: peerLabel(sampled) };
+        peer.egress(labels, sampled.egress);
+        peer.ingress(labels, sampled.ingress);
+        peer.health(labels, sampled);
       }
     }
     for (const { direction, reason, count } of report.drops)

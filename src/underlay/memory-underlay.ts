@@ -56,7 +56,7 @@ import {
   writeIpv4Checksum,
   writeIpv4TotalLength,
 } from "../wire/ipv4.js";
-import type { UnderlayReceiver, UnderlaySender } from "./underlay.js";
+import type { DatagramSender, UnderlayReceiver, UnderlaySender } from "./underlay.js";
 
 /** In place of a UDP port: raw sockets have none. */
 const RAW = 0;
@@ -121,6 +121,17 @@ export class MemoryNetwork {
     return new MemoryUdpSender(this, source, ports, remotes, socketCount);
   }
 
+  /** A UDP socket for single datagrams. */
+  datagrams(source: IpAddress, sourcePort: number): DatagramSender {
+    return {
+      sendDatagram: (_family, words, at, destinationPort, bytes) =>
+        this.send({
+          ...{ source, sourcePort, tos: 0, ttl: 0, alone: true, bytes: bytes.slice() },
+          ...{ destination: addressOf(words, at), destinationPort },
+        }),
+    };
+  }
+
   rawSender(): UnderlaySender {
     return new MemoryRawSender(this);
   }
@@ -156,6 +167,12 @@ export class MemoryNetwork {
     this.#receivers.set(socketKey(address, port), receiver);
     return receiver;
   }
+}
+
+/** The address in four words from `at` on. */
+function addressOf(words: Int32Array, at: number): IpAddress {
+  const word = (i: number) => words[at + i] >>> 0;
+  return { w0: word(0), w1: word(1), w2: word(2), w3: word(3) };
 }
 
 function socketKey({ w0, w1, w2, w3 }: IpAddress, port: number): string {
@@ -238,11 +255,10 @@ class MemoryUdpSender extends MemorySender {
     const row = sends[at + SEND_REMOTE] * REMOTE_WORDS;
     const known = row >= 0 && row < this.#remotes.length;
     if (!known || socket < 0 || socket >= this.#ports.length) return -EINVAL;
-    const word = (i: number) => this.#remotes[row + REMOTE_ADDRESS + i] >>> 0;
     return this.network.send({
       source: this.#source,
       sourcePort: this.#ports[socket],
-      destination: { w0: word(0), w1: word(1), w2: word(2), w3: word(3) },
+      destination: addressOf(this.#remotes, row + REMOTE_ADDRESS),
       destinationPort: this.#remotes[row + REMOTE_PORT],
       tos: sends[at + SEND_TOS],
       ttl: sends[at + SEND_TTL],

@@ -4,7 +4,12 @@
 import { type EgressHandle, type IngressHandle, native } from "#native";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
-import type { UnderlayErrors, UnderlayReceiver, UnderlaySender } from "./underlay.js";
+import type {
+  DatagramSender,
+  UnderlayErrors,
+  UnderlayReceiver,
+  UnderlaySender,
+} from "./underlay.js";
 
 const IPV4_MAPPED = 0xffff;
 
@@ -50,6 +55,25 @@ export class UdpSender implements UnderlaySender {
 
   sendBatch(batch: EgressBatch): number {
     return native.encapSendUdp(this.#egress, this.#sockets, batch.sendCount, this.#flowLabel);
+  }
+}
+
+/** Sends single datagrams through one UDP socket. */
+export class UdpDatagrams implements DatagramSender {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  sendDatagram(
+    family: number,
+    words: Int32Array,
+    at: number,
+    port: number,
+    bytes: Uint8Array,
+  ): number {
+    return native.datagramSend(this.#fd, family, words, at, port, bytes);
   }
 }
 

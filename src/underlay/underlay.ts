@@ -25,6 +25,23 @@ export interface UnderlaySender {
   sendBatch(batch: EgressBatch): number;
 }
 
+/** Sends single datagrams that are no frames: keepalives. */
+export interface DatagramSender {
+  /**
+   * Sends all of `bytes` to a UDP port.
+   * @param family 4 or 6
+   * @param words holds the address, as remotes and runs do: four words from `at` on
+   * @returns 0, or -errno
+   */
+  sendDatagram(
+    family: number,
+    words: Int32Array,
+    at: number,
+    port: number,
+    bytes: Uint8Array,
+  ): number;
+}
+
 /** What the network said of datagrams that were sent through a socket. */
 export interface UnderlayErrors {
   /** To be polled for errors. */

@@ -27,6 +27,7 @@ const tools: Readonly<Record<string, readonly string[]>> = {
   python3: [python, "--version"],
   scapy: [python, "-c", "import scapy"],
   setpriv: ["setpriv", "--version"],
+  nft: ["nft", "--version"],
 };
 
 /** Why tests with daemons cannot run here; undefined when they can. */

@@ -23,7 +23,13 @@ import {
 } from "../../remotes/remote-rows.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
 import { NO_TUNNEL, type TunnelCounter, type TunnelCounts } from "../../telemetry/counters.js";
-import { DROP_REASONS } from "../../telemetry/drop-reasons.js";
+import {
+  type CountedFor,
+  canHappen,
+  DROP_REASONS,
+  REMOTE_DROP_REASONS,
+} from "../../telemetry/drop-reasons.js";
+import type { MetricsSample } from "../../telemetry/metrics.js";
 import { formatIp } from "../../wire/ip-address.js";
 import { formatMac } from "../../wire/mac.js";
 import { textOf } from "../addresses.js";
@@ -56,6 +62,21 @@ const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meani
     event: "icmp-errors",
     meaning: "Senders told by ICMP that a packet was too big.",
   },
+  { field: "keepalivesSent", event: "keepalives-sent", meaning: "Keepalives sent, answers too." },
+  {
+    field: "keepalivesReceived",
+    event: "keepalives-received",
+    meaning: "Keepalives received, answers too.",
+  },
+  {
+    field: "shortCircuits",
+    event: "short-circuits",
+    meaning: "Frames for a router that went straight to its next hop (rsc).",
+  },
+];
+/** Those of an IPIP tunnel, which forwards by route and learns nothing. */
+const IPIP_EVENTS: readonly (keyof typeof TunnelCounter)[] = [
+  ...(["egressSuperpackets", "ingressSuperpackets", "icmpErrors"] as const),
 ];
 
 export function statusReport(context: ControlContext): StatusReport {
@@ -72,8 +93,21 @@ export function statusReport(context: ControlContext): StatusReport {
 export function countersReport(context: ControlContext): CountersReport {
   return {
     tunnels: context.tunnels.map((tunnel) => tunnelCounters(context, tunnel)),
-    drops: drops(context.counters.tunnel(NO_TUNNEL)),
+    drops: drops(context.counters.tunnel(NO_TUNNEL), "none"),
   };
+}
+
+/** The counters, with what is known of each peer beside them. */
+export function metricsSample(context: ControlContext): MetricsSample {
+  const report = countersReport(context);
+  const tunnels = context.tunnels.map((tunnel, i) => ({
+    ...report.tunnels[i],
+    peers: context.remotes.list(tunnel.index).map((row) => ({
+      ...peerCounters(context, tunnel, row),
+      ...remoteHealth(context, tunnel, row),
+    })),
+  }));
+  return { tunnels, drops: report.drops };
 }
 
 function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelStatus {
@@ -93,26 +127,53 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
     ...(vxlan === undefined ? {} : { mac: formatMac(vxlan.mac.hi, vxlan.mac.lo) }),
     up: link?.up ?? false,
     addresses: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-    remotes: context.remotes.list(tunnel.index).map((row) => {
-      return remoteStatus(peerCounters(context, tunnel, row), row, flood.has(row.index));
-    }),
+    remotes: context.remotes
+      .list(tunnel.index)
+      .map((row) => remoteStatus(context, tunnel, row, flood.has(row.index))),
     fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count + flood.size,
     neigh_entries: vxlan?.neigh.count ?? 0,
     route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
   };
 }
 
-function remoteStatus(peer: PeerCounters, row: RemoteEntry, flooded: boolean): RemoteStatus {
+function remoteStatus(
+  context: ControlContext,
+  tunnel: TunnelRuntime,
+  row: RemoteEntry,
+  flooded: boolean,
+): RemoteStatus {
   const flags: string[] = [];
   if ((row.flags & REMOTE_FLAG_ALLOWED) !== 0) flags.push("configured");
   if ((row.flags & REMOTE_FLAG_LEARNED) !== 0) flags.push("learned");
   if ((row.flags & REMOTE_FLAG_NO_GSO) !== 0) flags.push("no-gso");
   if (flooded) flags.push("flood");
-  const seen_s = row.lastSeen_s;
+  const { egress, ingress } = peerTraffic(context, row);
   return {
-    ...peer,
+    ...peerName(tunnel, row),
+    ...remoteHealth(context, tunnel, row),
+    ...{ flags, egress, ingress },
+  };
+}
+
+/** Is it there, and how is the way to it? */
+function remoteHealth(context: ControlContext, tunnel: TunnelRuntime, row: RemoteEntry) {
+  // Senders are known by their base row.
+  const seen_s = context.remotes.get(row.base)?.lastSeen_s ?? 0;
+  return {
     last_seen_s_ago: seen_s === 0 ? null : Math.max(0, monotonicSeconds() - seen_s),
-    flags,
+    ...(tunnel.type === "vxlan" ? vxlanHealth(context, row) : {}),
+    pmtu_bytes: row.pathMtu_bytes > 0 ? row.pathMtu_bytes : tunnel.underlayMtu_bytes,
+  };
+}
+
+/** What only VXLAN has: MACs, and what keepalives tell. */
+function vxlanHealth(context: ControlContext, row: RemoteEntry) {
+  const health = context.keepalives.health(row.index);
+  return {
+    state: health?.state ?? ("unknown" as const),
+    rtt_us: health?.rtt_us ?? null,
+    loss: { egress: health?.lossEgress ?? null, ingress: health?.lossIngress ?? null },
+    macs: row.macs,
   };
 }
 
@@ -124,8 +185,8 @@ function tunnelCounters(context: ControlContext, tunnel: TunnelRuntime): TunnelC
     name: tunnel.config.name,
     egress: traffic(fields.egressPackets, fields.egressBytes),
     ingress: traffic(fields.ingressPackets, fields.ingressBytes),
-    drops: drops(counts),
-    events: events(counts),
+    drops: drops(counts, tunnel.type),
+    events: events(counts, tunnel.type),
     peers: rows.map((row) => peerCounters(context, tunnel, row)),
   };
 }
@@ -135,37 +196,53 @@ function peerCounters(
   tunnel: TunnelRuntime,
   row: RemoteEntry,
 ): PeerCounters {
-  const counts = context.counters.remote(row.index);
-  const { config } = tunnel;
+  const counts = context.counters.remoteDrops(row.index);
+  const drops = REMOTE_DROP_REASONS.map(({ direction, name }, i) => ({
+    ...{ direction, reason: name, count: counts[i] },
+  }));
+  return {
+    ...peerName(tunnel, row),
+    ...peerTraffic(context, row),
+    drops: drops.filter(({ count }) => count > 0),
+  };
+}
+
+/** Address, port and VNI, the latter two where they are not the tunnel's own. */
+function peerName({ config }: TunnelRuntime, row: RemoteEntry) {
   const own = config.type === "ipip" || row.port === config.port;
   const ownVni = config.type === "ipip" || row.vni === config.vni;
   return {
     address: formatIp(...row.address),
     ...(own ? {} : { port: row.port }),
     ...(ownVni ? {} : { vni: row.vni }),
+  };
+}
+
+function peerTraffic(context: ControlContext, row: RemoteEntry) {
+  const counts = context.counters.remote(row.index);
+  return {
     egress: traffic(counts.egressPackets, counts.egressBytes),
     ingress: traffic(counts.ingressPackets, counts.ingressBytes),
   };
 }
 
-function drops(counts: TunnelCounts): DropCount[] {
-  return DROP_REASONS.filter(({ kind }) => kind === "drop").map(
-    ({ id, name, direction, meaning }) => ({
-      direction,
-      reason: name,
-      meaning,
-      count: counts.drops[id],
-    }),
-  );
+/** Every reason that can happen there; should another one have happened, that as well. */
+function drops(counts: TunnelCounts, where: CountedFor): DropCount[] {
+  return DROP_REASONS.filter(
+    (reason) =>
+      reason.kind === "drop" && (canHappen(reason, where) || counts.drops[reason.id] !== 0),
+  ).map(({ id, name, direction, meaning }) => ({
+    ...{ direction, reason: name, meaning, count: counts.drops[id] },
+  }));
 }
 
-function events(counts: TunnelCounts): EventCount[] {
-  const happened = EVENTS.map(({ field, event, meaning }) => ({
-    event,
-    meaning,
-    count: counts.fields[field],
-  }));
-  const missed = DROP_REASONS.filter(({ kind }) => kind === "event");
+function events(counts: TunnelCounts, type: TunnelRuntime["type"]): EventCount[] {
+  const happened = EVENTS.filter(
+    ({ field }) => type === "vxlan" || IPIP_EVENTS.includes(field),
+  ).map(({ field, event, meaning }) => ({ event, meaning, count: counts.fields[field] }));
+  const missed = DROP_REASONS.filter(
+    (reason) => reason.kind === "event" && canHappen(reason, type),
+  );
   return [
     ...happened,
     ...missed.map(({ id, name, meaning }) => ({ event: name, meaning, count: counts.drops[id] })),

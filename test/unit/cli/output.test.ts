@@ -3,7 +3,14 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { formatBitrate, formatBytes, formatCount, formatDuration } from "../../../src/cli/units.js";
+import {
+  formatBitrate,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRtt,
+  formatShare,
+} from "../../../src/cli/units.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
 let daemon: Daemon;
@@ -136,14 +143,15 @@ describe("status", () => {
         "vxlan100: vxlan vni 100 local 10.57.4.20 port 4789 mtu 1450 mac 02:00:00:00:00:0a UP",
         "  addresses 192.168.10.1/24",
         "  entries   fdb 2, neigh 2, routes 1",
-        "  remote                 last seen  egress pkts     bytes  ingress pkts     bytes  flags",
-        "  10.57.4.21             3s ago           1.23k  1.43 MiB           999  2.00 KiB  flood",
-        "  [fd00::22]:8472 vni 7  never                0       0 B             0       0 B  learned,no-gso",
+        "  remote                 state    last seen     rtt    loss  macs  pmtu    egress   ingress  flags",
+        "  10.57.4.21             up          3s ago  1.25ms  1.5/0%    12  1500  1.43 MiB  2.00 KiB  flood",
+        "  [fd00::22]:8472 vni 7  unknown      never       -       -     0  9000       0 B       0 B  learned,no-gso",
         "",
         "ipip0: ipip local 10.57.4.20 mtu 1480 DOWN",
         "  addresses none",
         "  entries   fdb 0, neigh 0, routes 1",
-        "  no remotes",
+        "  remote      state  last seen  rtt  loss  macs  pmtu  egress  ingress  flags",
+        "  10.57.4.22  -      1m01s ago    -     -     -  1500    84 B      0 B",
         "",
       ].join("\n"),
     );
@@ -168,6 +176,8 @@ describe("counters", () => {
         "  10.57.4.21        1.00k  977 KiB            10  640 B",
         "  drops",
         "    egress l2miss  1  Meaning of l2miss.",
+        "  drops per peer",
+        "    10.57.4.21  ingress ecn  3",
         "  events",
         "    learned  4  A MAC was learned.",
         "",
@@ -205,6 +215,7 @@ describe("counters", () => {
     // One second apart: 1000 packets and 1,000,000 bytes more, give or take a busy machine.
     expect(second).toMatch(/^ {2}total +2.00k +([2-9]\d\d|1.0\dk) +1.91 MiB +[2-8]\.\d\d Mb\/s /m);
     expect(second).toMatch(/^ {4}egress l2miss +2 +1\/s +Meaning of l2miss.$/m);
+    expect(second).toMatch(/^ {4}10\.57\.4\.21 +ingress ecn +6 +3\/s$/m);
   });
 
   it("repaints in place on a terminal", async () => {
@@ -359,4 +370,18 @@ describe("units and tables", () => {
     [7500, "2h05m"],
     [273_600, "3d04h"],
   ])("duration %d s", (duration_s, text) => expect(formatDuration(duration_s)).toBe(text));
+  it.each([
+    [0, "0us"],
+    [85.4, "85us"],
+    [1254, "1.25ms"],
+    [20_000, "20ms"],
+    [2_100_000, "2.1s"],
+  ])("round trip of %d us", (rtt_us, text) => expect(formatRtt(rtt_us)).toBe(text));
+  it.each([
+    [0, "0"],
+    [0.000123, "0.012"],
+    [0.015, "1.5"],
+    [0.104, "10"],
+    [1, "100"],
+  ])("share %d", (share, text) => expect(formatShare(share)).toBe(text));
 });

@@ -3,6 +3,7 @@
 
 import { loadConfig } from "../../../src/config/load.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
+import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
 import { Peers } from "../../../src/daemon/peers.js";
 import { TableChanges } from "../../../src/daemon/table-changes.js";
@@ -16,9 +17,10 @@ import {
 } from "../../../src/daemon/tunnel.js";
 import { fillIpip, fillVxlan } from "../../../src/daemon/tunnel-tables.js";
 import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
+import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
-import { Counters, WorkerCounters } from "../../../src/telemetry/counters.js";
+import { Counters, RemoteTotals, WorkerCounters } from "../../../src/telemetry/counters.js";
 import { ip, mac } from "../forwarding/frames.js";
 import { ScriptedTransport } from "../netlink/scripted-transport.js";
 
@@ -52,10 +54,22 @@ function deviceOf(name: string, index: number, kind: number) {
   return { ...common, ifindex: 10 + index, fds: [100 + index, 200 + index] };
 }
 
+export interface KeepaliveRequest {
+  readonly family: number;
+  /** IPv4, unsigned. */
+  readonly address: number;
+  readonly port: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface ControlFixture extends ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly vxlan: VxlanRuntime;
   readonly ipip: IpipRuntime;
+  readonly rows: KeepaliveRows;
+  /** Keepalives that were sent. */
+  readonly sent: readonly KeepaliveRequest[];
+  readonly peerChanges: readonly PeerChange[];
   /** What one worker counts with. */
   readonly worker: WorkerCounters;
 }
@@ -108,7 +122,23 @@ export function controlContext(
     fillIpip(runtime, peers);
     return runtime;
   });
+  const peerChanges: PeerChange[] = [];
+  const rows = KeepaliveRows.create(0x1a2b3c4d, maxRemotes);
+  const sent: KeepaliveRequest[] = [];
+  const keepalives = new Keepalives({
+    ...{ tunnels, remotes, rows, totals: new RemoteTotals(counters.sharedState()) },
+    counters: new WorkerCounters(counters.sharedState(), 0),
+    datagrams: () => ({
+      sendDatagram: (family, words, at, port, bytes) => {
+        sent.push({ family, address: words[at + 3] >>> 0, port, bytes: bytes.slice() });
+        return 0;
+      },
+    }),
+    onChange: (change) => peerChanges.push(change),
+    random: () => 0.5,
+  });
   return {
+    ...{ rows, sent, peerChanges, keepalives },
     ...{ tunnels, remotes, peers, changes: new TableChanges(), counters, workers: 2 },
     started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),

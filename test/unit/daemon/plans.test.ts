@@ -15,6 +15,7 @@ afterEach(() => descriptors.closeAll());
 const plansOf = (context: ReturnType<typeof controlContext>) =>
   workerPlans({
     ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
+    keepalives: context.rows,
     events: new EventInbox(2, 2),
   });
 

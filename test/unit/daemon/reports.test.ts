@@ -8,7 +8,7 @@ import {
   TunnelCounter,
   WorkerCounters,
 } from "../../../src/telemetry/counters.js";
-import { DROP_REASONS, DropReasons } from "../../../src/telemetry/drop-reasons.js";
+import { canHappen, DROP_REASONS, DropReasons } from "../../../src/telemetry/drop-reasons.js";
 import { controlContext } from "./control-context.js";
 
 describe("countersReport", () => {
@@ -32,17 +32,34 @@ describe("countersReport", () => {
     expect(vxlan.peers).toEqual([
       {
         ...{ address: "10.57.4.21", egress: { packets: 4, bytes: 0 } },
-        ingress: { packets: 0, bytes: 0 },
+        ...{ ingress: { packets: 0, bytes: 0 }, drops: [] },
       },
       {
         ...{ address: "10.57.4.22", egress: { packets: 0, bytes: 0 } },
-        ingress: { packets: 0, bytes: 0 },
+        ...{ ingress: { packets: 0, bytes: 0 }, drops: [] },
       },
     ]);
     expect(ipip).toMatchObject({ name: "ipip0", egress: { packets: 0, bytes: 0 } });
   });
 
-  it("names every drop reason under drops, and what drops nothing under events", () => {
+  it("tells what was dropped of a peer's packets, by what happened only", () => {
+    const context = controlContext();
+    const [row] = context.vxlan.flood.list();
+    context.worker.dropOf(0, row, DropReasons.ecn.id, 3);
+    context.worker.dropOf(0, row, DropReasons.tooBig.id, 1);
+    context.worker.dropOf(0, -1, DropReasons.tooBig.id, 10);
+    const [{ peers, drops }] = countersReport(context).tunnels;
+    expect(peers.map((peer) => peer.drops)).toEqual([
+      [
+        { direction: "egress", reason: "too-big", count: 1 },
+        { direction: "ingress", reason: "ecn", count: 3 },
+      ],
+      [],
+    ]);
+    expect(drops.find(({ reason }) => reason === "too-big")?.count).toBe(11);
+  });
+
+  it("names every drop reason that can happen, and what drops nothing under events", () => {
     const context = controlContext();
     context.worker.drop(0, DropReasons.l2miss.id, 7);
     context.worker.drop(0, DropReasons.fdbFull.id, 2);
@@ -50,8 +67,18 @@ describe("countersReport", () => {
     context.worker.drop(NO_TUNNEL, DropReasons.unknownVni.id, 9);
     const report = countersReport(context);
     const [{ drops, events }] = report.tunnels;
-    const names = DROP_REASONS.filter(({ kind }) => kind === "drop").map(({ name }) => name);
+    const names = DROP_REASONS.filter(
+      (reason) => reason.kind === "drop" && canHappen(reason, "vxlan"),
+    ).map(({ name }) => name);
     expect(drops.map(({ reason }) => reason)).toEqual(names);
+    expect(names).toContain("gbp-denied");
+    expect(names).not.toContain("ttl-zero");
+    const ofIpip = report.tunnels[1].drops.map(({ reason }) => reason);
+    expect(ofIpip).toContain("ttl-zero");
+    for (const other of ["l2miss", "gbp-denied", "fdb-full"]) expect(ofIpip).not.toContain(other);
+    expect(report.tunnels[1].events.map(({ event }) => event)).toEqual([
+      ...["egress-superpackets", "ingress-superpackets", "icmp-errors"],
+    ]);
     const counted = (list: readonly { count: number }[]) => list.filter(({ count }) => count !== 0);
     expect(counted(drops)).toMatchObject([{ reason: "l2miss", direction: "egress", count: 7 }]);
     expect(counted(events)).toMatchObject([
@@ -63,6 +90,13 @@ describe("countersReport", () => {
     const fields = Object.keys(TunnelCounter).filter((name) => !traffic.includes(name));
     const missed = DROP_REASONS.filter(({ kind }) => kind === "event");
     expect(events).toHaveLength(fields.length + missed.length);
+  });
+
+  it("shows a reason that cannot happen, should it have happened", () => {
+    const context = controlContext();
+    context.worker.drop(0, DropReasons.ttlZero.id, 1);
+    const [{ drops }] = countersReport(context).tunnels;
+    expect(drops.find(({ reason }) => reason === "ttl-zero")?.count).toBe(1);
   });
 
   it("lets a peer that takes a freed row begin at 0", () => {

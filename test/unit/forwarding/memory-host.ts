@@ -12,6 +12,7 @@ import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
+import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
 import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../../src/forwarding/vxlan-ingress.js";
@@ -24,10 +25,16 @@ import { RunWriter } from "../../../src/forwarding/write-runs.js";
 import { Neigh } from "../../../src/neigh/neigh.js";
 import { EgressBatch } from "../../../src/packet/egress-batch.js";
 import { IngressBatch } from "../../../src/packet/ingress-batch.js";
+import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { RouteTable } from "../../../src/routes/route-table.js";
-import { Counters, NO_TUNNEL, WorkerCounters } from "../../../src/telemetry/counters.js";
+import {
+  Counters,
+  NO_TUNNEL,
+  RemoteTotals,
+  WorkerCounters,
+} from "../../../src/telemetry/counters.js";
 import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
@@ -116,6 +123,7 @@ export interface IpipSide {
 export class MemoryHost {
   readonly counters: Counters;
   readonly remotes: RemoteTable;
+  readonly keepalives = KeepaliveRows.create(0x1a2b3c4d, 64);
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
   readonly queue = new BumQueue();
@@ -162,6 +170,7 @@ export class MemoryHost {
       flood: FloodList.create(),
       bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
       device,
+      datagrams: this.network.datagrams(this.#address, 50_000),
     };
     const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);
     const { batch, remotes } = this;
@@ -257,10 +266,12 @@ export class MemoryHost {
     const known = this.#ports.get(port);
     if (known !== undefined) return known;
     const receiver = this.network.udpReceiver(this.#address, port);
-    const ingress = new VxlanIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
-      batch: this.ingressBatch,
+    const parts = { receiver, writer: this.#writer, counters: this.#worker, events: this.#events };
+    const keepalives = new KeepaliveResponder({
+      ...{ rows: this.keepalives, remotes: this.remotes, counters: this.#worker },
+      totals: new RemoteTotals(this.counters.sharedState()),
     });
+    const ingress = new VxlanIngress({ ...parts, batch: this.ingressBatch }, keepalives);
     this.#ports.set(port, ingress);
     this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;

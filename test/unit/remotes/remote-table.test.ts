@@ -33,7 +33,7 @@ describe("RemoteTable rows", () => {
     table.setFlags(row, REMOTE_FLAG_NO_GSO);
     const words = [...table.rows.subarray(row * REMOTE_WORDS, (row + 1) * REMOTE_WORDS)];
     expect(words.map((word) => word >>> 0)).toEqual([
-      1, 2, 6, 0xfd000000, 1, 2, 0xfffffffe, 8472, 100, 3, 1, 777, 0, 0xffffffff, 0, 0,
+      1, 2, 6, 0xfd000000, 1, 2, 0xfffffffe, 8472, 100, 3, 1, 777, 0, 0xffffffff, 0, 0xffffffff,
     ]);
     expect(table.family(table.find(1, ...V4, 4789, 100))).toBe(4);
     expect([table.family(row), table.port(row), table.vni(row)]).toEqual([6, 8472, 100]);
@@ -70,7 +70,7 @@ describe("RemoteTable rows", () => {
       flags: ALLOWED,
       references: 1,
       lastSeen_s: 55,
-      pathMtu_bytes: 0,
+      ...{ pathMtu_bytes: 0, base: row, macs: 0 },
     });
   });
 });

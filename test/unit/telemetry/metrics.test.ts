@@ -1,32 +1,55 @@
 // The exposition text and the server for it, scraped over real HTTP on loopback.
 
 import { afterEach, describe, expect, it } from "vitest";
-import type { CountersReport } from "../../../src/control/target.js";
 import {
   createMetrics,
+  type MetricsSample,
   type MetricsServer,
   startMetricsServer,
 } from "../../../src/telemetry/metrics.js";
 
 const traffic = (packets: number, bytes: number) => ({ packets, bytes });
 
-function report(n: number): CountersReport {
+function report(n: number): MetricsSample {
   return {
     tunnels: [
       {
         name: "vxlan100",
         egress: traffic(n, 100 * n),
         ingress: traffic(2 * n, 200 * n),
-        drops: [{ direction: "egress", reason: "l2miss", meaning: "No entry.", count: n }],
-        events: [{ event: "learned", meaning: "Learned.", count: 9 }],
+        drops: [{ direction: "egress", reason: "l2miss", count: n }],
+        events: [{ event: "learned", count: 9 }],
         peers: [
-          { address: "10.57.4.21", egress: traffic(n, n), ingress: traffic(3, 4) },
-          { address: "10.57.4.21", port: 8472, egress: traffic(1, 1), ingress: traffic(1, 1) },
+          {
+            ...{ address: "10.57.4.21", egress: traffic(n, n), ingress: traffic(3, 4) },
+            drops: [{ direction: "ingress", reason: "ecn", count: 5 }],
+            ...{ last_seen_s_ago: 2, state: "up", rtt_us: 1500, macs: 3, pmtu_bytes: 1500 },
+            loss: { egress: 0.25, ingress: null },
+          },
+          {
+            ...{ address: "fd00::2", port: 8472, vni: 7, drops: [] },
+            ...{ egress: traffic(1, 1), ingress: traffic(1, 1), last_seen_s_ago: null },
+            ...{ state: "down", rtt_us: null, macs: 0, pmtu_bytes: 9000 },
+          },
+          {
+            ...{ address: "10.57.4.22", egress: traffic(0, 0), ingress: traffic(0, 0), drops: [] },
+            ...{ last_seen_s_ago: null, state: "unknown", pmtu_bytes: 1500 },
+          },
         ],
       },
     ],
-    drops: [{ direction: "ingress", reason: "unknown_vni", meaning: "No tunnel.", count: 0 }],
+    drops: [{ direction: "ingress", reason: "unknown_vni", count: 0 }],
   };
+}
+
+const peers = { a: "10.57.4.21", b: "[fd00::2]:8472 vni 7", c: "10.57.4.22" };
+
+/** Lines of one metric with a value for each of some peers. */
+function peerSeries(name: string, values: Partial<Record<keyof typeof peers, number>>): string[] {
+  return Object.entries(values).map(([peer, value]) => {
+    const label = peers[peer as keyof typeof peers];
+    return `culvert_peer_${name}{tunnel="vxlan100",peer="${label}"} ${value}`;
+  });
 }
 
 let server: MetricsServer | undefined;
@@ -41,7 +64,7 @@ afterEach(async () => {
 const series = (text: string) => text.split("\n").filter((line) => line.startsWith("culvert_"));
 
 describe("createMetrics", () => {
-  it("shows the totals of this moment, peers of one address added up", async () => {
+  it("shows the totals of this moment, each peer by itself, nothing of what is not known", async () => {
     let n = 7;
     const metrics = createMetrics(() => report(n));
     await metrics.render();
@@ -49,10 +72,17 @@ describe("createMetrics", () => {
     expect(series(await metrics.render()).sort()).toEqual(
       [
         'culvert_drops_total{direction="ingress",reason="unknown_vni"} 0',
-        'culvert_peer_egress_bytes_total{tunnel="vxlan100",peer="10.57.4.21"} 5001',
-        'culvert_peer_egress_packets_total{tunnel="vxlan100",peer="10.57.4.21"} 5001',
-        'culvert_peer_ingress_bytes_total{tunnel="vxlan100",peer="10.57.4.21"} 5',
-        'culvert_peer_ingress_packets_total{tunnel="vxlan100",peer="10.57.4.21"} 4',
+        ...peerSeries("egress_packets_total", { a: 5000, b: 1, c: 0 }),
+        ...peerSeries("egress_bytes_total", { a: 5000, b: 1, c: 0 }),
+        ...peerSeries("ingress_packets_total", { a: 3, b: 1, c: 0 }),
+        ...peerSeries("ingress_bytes_total", { a: 4, b: 1, c: 0 }),
+        ...peerSeries("up", { a: 1, b: 0 }),
+        ...peerSeries("rtt_seconds", { a: 0.0015 }),
+        ...peerSeries("last_seen_seconds", { a: 2 }),
+        ...peerSeries("macs", { a: 3, b: 0 }),
+        ...peerSeries("pmtu_bytes", { a: 1500, b: 9000, c: 1500 }),
+        'culvert_peer_loss_ratio{tunnel="vxlan100",peer="10.57.4.21",direction="egress"} 0.25',
+        'culvert_peer_drops_total{tunnel="vxlan100",peer="10.57.4.21",direction="ingress",reason="ecn"} 5',
         'culvert_tunnel_drops_total{tunnel="vxlan100",direction="egress",reason="l2miss"} 5000',
         'culvert_tunnel_events_total{tunnel="vxlan100",event="learned"} 9',
         'culvert_tunnel_egress_bytes_total{tunnel="vxlan100"} 500000',
@@ -69,6 +99,11 @@ describe("createMetrics", () => {
       "# HELP culvert_tunnel_egress_packets_total Inner packets of the tunnel",
     );
     expect(text).toContain("# TYPE culvert_tunnel_egress_packets_total counter\n");
+    for (const name of new Set(series(text).map((line) => line.slice(0, line.indexOf("{"))))) {
+      expect(text).toMatch(new RegExp(`^# HELP ${name} \\S`, "m"));
+      expect(text).toMatch(new RegExp(`^# TYPE ${name} (counter|gauge)$`, "m"));
+    }
+    expect(text).toContain("# TYPE culvert_peer_rtt_seconds gauge\n");
     expect(text).toContain("# TYPE process_resident_memory_bytes gauge\n");
   });
 

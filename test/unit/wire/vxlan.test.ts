@@ -34,21 +34,38 @@ describe("vxlan", () => {
       return VXLAN_HEADER_BYTES;
     });
     expect(parseVxlan(bytes, 0, 8)).toEqual({ vni });
-    expect(vxlanReservedClean(bytes, 0)).toBe(true);
+    expect(vxlanReservedClean(bytes, 0, false, false)).toBe(true);
   });
+
+  /** Bits of the header, the first one 0, that are not clean when they alone are flipped. */
+  function dirtyBits(header: Uint8Array, gbp: boolean, rco: boolean): number[] {
+    const bits = Array.from({ length: 64 }, (_, bit) => bit);
+    return bits.filter((bit) => {
+      const byte = bit >> 3;
+      const flipped = patched(header, byte, header[byte] ^ (0x80 >> (bit & 7)));
+      return !vxlanReservedClean(flipped, 0, gbp, rco);
+    });
+  }
+  const reservedBut = (...used: number[]) =>
+    Array.from({ length: 64 }, (_, bit) => bit).filter(
+      (bit) => bit !== 4 && (bit < 32 || bit > 55) && !used.includes(bit),
+    );
+  const range = (first: number, last: number) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
   it("sees every reserved bit, and only those", () => {
     const clean = Uint8Array.of(8, 0, 0, 0, 0xff, 0xff, 0xff, 0);
-    const dirty: number[] = [];
-    for (let bit = 0; bit < 64; bit++) {
-      const byte = bit >> 3;
-      const flipped = patched(clean, byte, clean[byte] ^ (0x80 >> (bit & 7)));
-      if (!vxlanReservedClean(flipped, 0)) dirty.push(bit);
-    }
-    const reserved = Array.from({ length: 64 }, (_, bit) => bit).filter(
-      (bit) => bit !== 4 && (bit < 32 || bit > 55),
-    );
-    expect(dirty).toEqual(reserved);
+    expect(dirtyBits(clean, false, false)).toEqual(reservedBut());
+  });
+
+  it("takes the bits of an extension that is on, where its flag is set", () => {
+    const plain = Uint8Array.of(8, 0, 0, 0, 0, 0, 1, 0);
+    expect(dirtyBits(plain, true, true)).toEqual(reservedBut(0, 10));
+    const group = Uint8Array.of(0x88, 0, 0, 0, 0, 0, 1, 0);
+    expect(dirtyBits(group, true, false)).toEqual(reservedBut(0, 9, 12, ...range(16, 31)));
+    expect(vxlanReservedClean(group, 0, false, true)).toBe(false);
+    const partial = Uint8Array.of(8, 0x20, 0, 0, 0, 0, 1, 0);
+    expect(dirtyBits(partial, false, true)).toEqual(reservedBut(10, ...range(56, 63)));
   });
 
   it("ignores reserved bits but not a missing I flag", () => {

@@ -1,0 +1,54 @@
+// One datagram at a time, for what is no traffic: keepalives. Batches of frames leave by send.cc.
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "../include/abi.h"
+#include "checksum.h"
+#include "napi-args.h"
+#include "register.h"
+
+namespace culvert {
+
+namespace {
+
+// datagramSend(fd, family, words: Int32Array, at, port, bytes: Uint8Array): 0 or -errno. The address stands in four
+// words from `at` on, in host order, as in rows of remotes and runs.
+napi_value datagramSend(napi_env env, napi_callback_info info) {
+  Arguments<6> args(env, info);
+  const int32_t fd = args.integer(0), family = args.integer(1);
+  size_t words = 0, length = 0;
+  const int32_t* address = args.words(2, &words);
+  const int32_t at = args.integer(3), port = args.integer(4);
+  const uint8_t* bytes = args.bytes(5, &length);
+  if (!args.ok || (family != 4 && family != 6) || at < 0 || static_cast<size_t>(at) + 4 > words || port < 1 ||
+      port > 65535 || length > static_cast<size_t>(MAX_UDP_PAYLOAD)) {
+    return integerResult(env, -EINVAL);
+  }
+  sockaddr_in6 six{};
+  sockaddr_in four{};
+  const bool v6 = family == 6;
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(static_cast<uint16_t>(port));
+  for (int i = 0; i < 4; i++) storeBig32(six.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(address[at + i]));
+  four.sin_family = AF_INET;
+  four.sin_port = six.sin6_port;
+  four.sin_addr.s_addr = htonl(static_cast<uint32_t>(address[at + 3]));
+  const sockaddr* name = v6 ? reinterpret_cast<const sockaddr*>(&six) : reinterpret_cast<const sockaddr*>(&four);
+  const socklen_t nameBytes = v6 ? sizeof six : sizeof four;
+  ssize_t sent;
+  do {
+    sent = sendto(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, name, nameBytes);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? errnoResult(env) : integerResult(env, 0);
+}
+
+}  // namespace
+
+napi_status registerDatagram(napi_env env, napi_value exports) {
+  static const Export functions[] = {{"datagramSend", datagramSend}};
+  return registerFunctions(env, exports, functions);
+}
+
+}  // namespace culvert
