@@ -22,7 +22,7 @@ import { SoakNetwork } from "./soak-network.js";
 
 const PEERS = Array.from({ length: 12 }, (_, i) => `10.57.4.${21 + i}`);
 /** Frames each way with one set of options. */
-const PER_HOST = 20_000;
+const PER_HOST = 5000;
 const MAX_REMOTES = 64;
 
 export interface SoakTotals {
