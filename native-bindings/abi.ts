@@ -51,14 +51,17 @@ export const SEND_HEADER = 3;
 export const SEND_HEADER_BYTES = 4;
 /** outer TOS or traffic class (UDP) */
 export const SEND_TOS = 5;
-/** SEND_NO_GSO */
+/** SEND_NO_GSO, SEND_PARTIAL_CHECKSUM */
 export const SEND_FLAGS = 6;
 /** out: segments sent, or -errno */
 export const SEND_RESULT = 7;
 /** out: bytes sent, encapsulation header included */
 export const SEND_BYTES = 8;
+/** outer TTL or hop limit (UDP); 0 = the socket's */
+export const SEND_TTL = 9;
 /** one datagram per message, no UDP_SEGMENT */
 export const SEND_NO_GSO = 1;
+export const SEND_PARTIAL_CHECKSUM = 2;
 export const REMOTE_WORDS = 16;
 /** 4 or 6 */
 export const REMOTE_FAMILY = 2;
@@ -125,13 +128,38 @@ export const SOCKET_REUSE_PORT = 1;
 export const SOCKET_GRO = 2;
 /** a filter discards whatever arrives */
 export const SOCKET_SEND_ONLY = 4;
-/** SO_NO_CHECK: outer UDP checksum zero; rules out UDP_SEGMENT */
+/** outer UDP checksum zero (SO_NO_CHECK, UDP_NO_CHECK6_TX); rules out UDP_SEGMENT */
 export const SOCKET_NO_CHECKSUM = 8;
+/** IP_MTU_DISCOVER DO: the DF bit; IPv6: this host does not fragment */
+export const SOCKET_DONT_FRAGMENT = 16;
+/** IP_RECVERR: ICMP errors wait in a queue (socketErrors) */
+export const SOCKET_ERRORS = 32;
+/** IPv6: label 0 where none is given, instead of one by flow */
+export const SOCKET_NO_FLOW_LABEL = 64;
+/** UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken */
+export const SOCKET_ZERO_CHECKSUM_RX = 128;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
 export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;
+export const ERROR_WORDS = 12;
+/** taken in one call; the rest waits */
+export const MAX_ERRORS = 32;
+/** EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ... */
+export const ERROR_ERRNO = 0;
+/** of the ICMP message; -1: this host said it */
+export const ERROR_TYPE = 1;
+export const ERROR_CODE = 2;
+/** EMSGSIZE: what would fit, bytes */
+export const ERROR_MTU = 3;
+/** 4 or 6 */
+export const ERROR_FAMILY = 4;
+/** the datagram's destination: four words in host order, IPv4-mapped */
+export const ERROR_ADDRESS = 5;
+export const ERROR_PORT = 9;
+/** of the VXLAN header that was quoted; -1: none was */
+export const ERROR_VNI = 10;
 export const MAX_READY = 64;
 export const READY_WAITED_US = 128;
 export const READY_WORDS = 129;

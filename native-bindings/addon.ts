@@ -22,8 +22,11 @@ export interface Native {
   ): EgressHandle | number;
   /** Drains a device queue into the arena: frames read, or -errno when there was none (-EAGAIN). */
   deviceReadBatch(egress: EgressHandle, fd: number, maxFrames: number): number;
-  /** Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed. */
-  encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number): number;
+  /**
+   * Segments, finishes checksums, groups by destination, sends by UDP: how many sends failed.
+   * `flowLabel`: of IPv6 datagrams; 0: as the socket chooses.
+   */
+  encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number, flowLabel: number): number;
   /**
    * Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends
    * failed.
@@ -69,7 +72,15 @@ export interface Native {
   socketShare(fd: number): number;
   socketPort(fd: number): number;
   pathMtu(family: number, address: Int32Array, device: string): number;
-  socketSetTtl(fd: number, family: number, ttl: number): number;
+  /** Sets options of an open UDP socket: SOCKET_*, those that concern sending and checksums. */
+  socketConfigure(fd: number, family: number, flags: number): number;
+  /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
+  socketErrors(fd: number, errors: Int32Array): number;
+
+  /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
+  groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
+  /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */
+  groupSend(fd: number, family: number, ifindex: number, ttl: number): number;
 
   pollCreate(): number;
   pollAdd(poll: number, fd: number, token: number): number;
@@ -80,11 +91,15 @@ export interface Native {
   wakeSignal(fd: number): number;
   wakeDrain(fd: number): number;
 
+  /** Blocks of memory of that size and more cost nothing until they are touched: 0 or -errno. */
+  memoryMapFrom(bytes: number): number;
+
   /** Time slice of the calling thread, microseconds; 0 or -errno. */
   threadSetSlice(slice_us: number): number;
 
   netlinkOpen(groups: number): number;
-  netlinkSend(fd: number, bytes: Uint8Array, length: number): number;
+  /** @param groups of listeners that get it too; 0: the kernel alone */
+  netlinkSend(fd: number, bytes: Uint8Array, length: number, groups: number): number;
   netlinkReceive(fd: number, bytes: Uint8Array): number;
   netlinkClose(fd: number): number;
 

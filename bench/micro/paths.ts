@@ -60,10 +60,11 @@ function vxlanEgress(name: string, device: StandingDevice, batch: number, flood:
       tunnel.fdb.add(hi, lo, remote, 0, 1);
     }
   }
-  const { remotes, counters } = host;
-  const parts = { tunnel, batch: host.batch, remotes, sender: new StandingSender(), counters };
-  const egress = new VxlanEgress({ ...parts, udpSegment: true });
-  return { name, batch, move: () => whole(batch, egress.run(FRAMES)) };
+  const { remotes, counters, events } = host;
+  const sender = new StandingSender();
+  const parts = { tunnel, batch: host.batch, remotes, sender, counters, events, queue: host.queue };
+  const egress = new VxlanEgress({ ...parts, queueSender: sender, udpSegment: true });
+  return { name, batch, move: (now_s) => whole(batch, egress.run(FRAMES, now_s * 1000)) };
 }
 
 /** `count` frames, each with its VXLAN header, one behind the other. */
@@ -82,11 +83,15 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   const host = new StandingHost();
   const { tunnel } = host.vxlan(new StandingDevice([]));
   const runs = Array.from({ length: RUNS }, (_, flow) => vxlanRun(flow, segments, spec));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(runs, segments);
-  const ingress = new VxlanIngress({ receiver, batch: ingressBatch, writer, counters });
+  const ingress = new VxlanIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 function ipipEgress(name: string): Path {
@@ -113,11 +118,15 @@ function ipipPacket(frame: Uint8Array): Uint8Array {
 function ipipIngress(name: string): Path {
   const host = new StandingHost();
   const tunnel = host.ipip(new StandingDevice([]));
-  const { ingressBatch, writer, counters } = host;
+  const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
-  const ingress = new IpipIngress({ receiver, batch: ingressBatch, writer, counters });
+  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
   ingress.add(tunnel);
-  return { name, batch: RUNS, move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s)) };
+  return {
+    name,
+    batch: RUNS,
+    move: (now_s) => whole(RUNS, ingress.run(RUNS, now_s, now_s * 1000)),
+  };
 }
 
 /** Every path, each made when it is due. */

@@ -63,7 +63,7 @@ function makeSender(count: number, payload_bytes: number, gsoType: number) {
     const sockets = Int32Array.of(fd);
     return (calls) => {
       let failed = 0;
-      for (let i = 0; i < calls; i++) failed += native.encapSendUdp(handle, sockets, count);
+      for (let i = 0; i < calls; i++) failed += native.encapSendUdp(handle, sockets, count, 0);
       return failed;
     };
   };

@@ -33,8 +33,12 @@ import {
   SEND_WORDS,
 } from "#abi";
 import type { Device } from "../../src/device/device.js";
+import { EventInbox } from "../../src/events/event-inbox.js";
+import { WorkerEvents } from "../../src/events/worker-events.js";
 import { Fdb } from "../../src/fdb/fdb.js";
 import { FloodList } from "../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../src/forwarding/bum-queue.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
 import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
@@ -184,11 +188,14 @@ export class StandingHost {
   readonly ingressBatch = new IngressBatch();
   readonly remotes = RemoteTable.create({ maxTunnels: 1, maxRemotes: 16 });
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   readonly writer: RunWriter;
+  readonly queue = new BumQueue();
 
   constructor() {
     const counters = Counters.create({ workers: 1, maxTunnels: 1, maxRemotes: 16 });
     this.counters = new WorkerCounters(counters.sharedState(), 0);
+    this.events = new WorkerEvents(new EventInbox(1, 1).workerState(0), this.counters);
     this.writer = new RunWriter(this.ingressBatch, this.counters);
   }
 
@@ -213,6 +220,7 @@ export class StandingHost {
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(PLAIN_OPTIONS.bumLimit_pps, 0),
       device,
     };
     return { tunnel, remote };

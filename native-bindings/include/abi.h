@@ -55,11 +55,16 @@ constexpr int32_t SEND_SOCKET = 2;        // index into the pool of sending sock
 constexpr int32_t SEND_HEADER = 3;        // arena offset of the encapsulation header
 constexpr int32_t SEND_HEADER_BYTES = 4;
 constexpr int32_t SEND_TOS = 5;           // outer TOS or traffic class (UDP)
-constexpr int32_t SEND_FLAGS = 6;         // SEND_NO_GSO
+constexpr int32_t SEND_FLAGS = 6;         // SEND_NO_GSO, SEND_PARTIAL_CHECKSUM
 constexpr int32_t SEND_RESULT = 7;        // out: segments sent, or -errno
 constexpr int32_t SEND_BYTES = 8;         // out: bytes sent, encapsulation header included
 
+constexpr int32_t SEND_TTL = 9;           // outer TTL or hop limit (UDP); 0 = the socket's
+
 constexpr int32_t SEND_NO_GSO = 1;        // one datagram per message, no UDP_SEGMENT
+// The inner checksum stays the sum of the pseudo header, in every segment: the peer finishes it (remote checksum
+// offload, which the header must say).
+constexpr int32_t SEND_PARTIAL_CHECKSUM = 2;
 
 // ---- Remotes: rows that native code reads to address a datagram (src/remotes keeps them) ---------------------------
 constexpr int32_t REMOTE_WORDS = 16;
@@ -107,11 +112,27 @@ constexpr int32_t OFFLOAD_USO6 = 64;
 constexpr int32_t SOCKET_REUSE_PORT = 1;
 constexpr int32_t SOCKET_GRO = 2;         // UDP_GRO
 constexpr int32_t SOCKET_SEND_ONLY = 4;   // a filter discards whatever arrives
-constexpr int32_t SOCKET_NO_CHECKSUM = 8; // SO_NO_CHECK: outer UDP checksum zero; rules out UDP_SEGMENT
+constexpr int32_t SOCKET_NO_CHECKSUM = 8; // outer UDP checksum zero (SO_NO_CHECK, UDP_NO_CHECK6_TX); rules out UDP_SEGMENT
+constexpr int32_t SOCKET_DONT_FRAGMENT = 16;  // IP_MTU_DISCOVER DO: the DF bit; IPv6: this host does not fragment
+constexpr int32_t SOCKET_ERRORS = 32;     // IP_RECVERR: ICMP errors wait in a queue (socketErrors)
+constexpr int32_t SOCKET_NO_FLOW_LABEL = 64;  // IPv6: label 0 where none is given, instead of one by flow
+constexpr int32_t SOCKET_ZERO_CHECKSUM_RX = 128;  // UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken
 constexpr int32_t MAX_SOCKETS = 64;       // in one pool of sending sockets
 // UDP_MAX_SEGMENTS was 64 before Linux 6.9 (linux/udp.h).
 constexpr int32_t MAX_UDP_SEGMENTS = 64;
 constexpr int32_t MAX_UDP_PAYLOAD = 65487; // 65,535 less IPv6 and UDP headers
+
+// ---- Errors: what the network said of datagrams that a socket sent (socketErrors) -----------------------------------
+constexpr int32_t ERROR_WORDS = 12;
+constexpr int32_t MAX_ERRORS = 32;        // taken in one call; the rest waits
+constexpr int32_t ERROR_ERRNO = 0;        // EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ...
+constexpr int32_t ERROR_TYPE = 1;         // of the ICMP message; -1: this host said it
+constexpr int32_t ERROR_CODE = 2;
+constexpr int32_t ERROR_MTU = 3;          // EMSGSIZE: what would fit, bytes
+constexpr int32_t ERROR_FAMILY = 4;       // 4 or 6
+constexpr int32_t ERROR_ADDRESS = 5;      // the datagram's destination: four words in host order, IPv4-mapped
+constexpr int32_t ERROR_PORT = 9;
+constexpr int32_t ERROR_VNI = 10;         // of the VXLAN header that was quoted; -1: none was
 
 // ---- Poll ---------------------------------------------------------------------------------------------------------
 constexpr int32_t MAX_READY = 64;

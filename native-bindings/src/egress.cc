@@ -14,6 +14,8 @@ namespace culvert {
 
 namespace {
 
+constexpr int32_t MAX_FLOW_LABEL = 0xfffff;  // 20 bits [RFC 8200 § 3]
+
 // Reads one frame behind its headroom; the virtio header lies in the headroom's end until its fields are columns.
 ssize_t readFrame(Egress& e, int fd, size_t cursor, int32_t* row) {
   uint8_t* frame = e.arena + cursor + HEADROOM_BYTES;
@@ -59,17 +61,18 @@ int32_t countFailed(Egress& e, int32_t count) {
   return failed;
 }
 
-// encapSendUdp(egress, sockets: Int32Array, count): number of sends that failed
+// encapSendUdp(egress, sockets: Int32Array, count, flowLabel): number of sends that failed
 napi_value encapSendUdp(napi_env env, napi_callback_info info) {
-  Arguments<3> args(env, info);
+  Arguments<4> args(env, info);
   Egress* e = args.external<Egress>(0);
   size_t sockets = 0;
   const int32_t* fds = args.words(1, &sockets);
-  const int32_t count = args.integer(2);
-  if (!args.ok || count < 0 || count > MAX_SENDS || sockets == 0 || sockets > MAX_SOCKETS) {
+  const int32_t count = args.integer(2), flowLabel = args.integer(3);
+  if (!args.ok || count < 0 || count > MAX_SENDS || sockets == 0 || sockets > MAX_SOCKETS || flowLabel < 0 ||
+      flowLabel > MAX_FLOW_LABEL) {
     return integerResult(env, -EINVAL);
   }
-  sendUdp(*e, fds, sockets, count);
+  sendUdp(*e, fds, sockets, count, static_cast<uint32_t>(flowLabel));
   return integerResult(env, countFailed(*e, count));
 }
 

@@ -19,7 +19,7 @@ constexpr uint32_t MAX_PARTS = 4096;
 constexpr uint32_t HEADER_BYTES = HEADROOM_BYTES + MAX_SEGMENT_HEADER_BYTES;  // of one segment
 constexpr uint32_t HEADER_AREA = 1024 * HEADER_BYTES;
 constexpr uint32_t KEY_BUCKETS = 512;
-constexpr uint32_t CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int));
+constexpr uint32_t CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t)) + 2 * CMSG_SPACE(sizeof(int));
 
 // One key: sends that leave in their order, as a chain of rows. Neighbours in it may share a message.
 struct Key {
@@ -38,7 +38,7 @@ struct Part {
 struct Message {
   uint32_t firstPart, parts;
   uint32_t segmentBytes, segments, bytes;
-  int32_t tos;
+  int32_t tos, ttl;
   bool v6;
   bool closed;
 };
@@ -61,6 +61,7 @@ struct Egress {
   iovec vectors[MAX_IOVECS];
   Part parts[MAX_PARTS];
   uint8_t headerArea[HEADER_AREA];
+  uint32_t flowLabel;  // of the batch, IPv6 only; 0 = the socket's way
   uint32_t messageCount, vectorCount, partCount, headerBytes;
 
   Key keys[MAX_SENDS];
@@ -72,8 +73,11 @@ struct Egress {
   int32_t* frame(int32_t row) { return frames + row * FRAME_WORDS; }
 };
 
-/** Sends rows 0..count by UDP through `sockets` descriptors; per-row results stand in the send list. */
-void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count);
+/**
+ * Sends rows 0..count by UDP through `sockets` descriptors; per-row results stand in the send list. `flowLabel`: of
+ * IPv6 datagrams, 0 = as the socket chooses.
+ */
+void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count, uint32_t flowLabel);
 
 /** Sends rows 0..count through one raw socket, one packet per message; per-row results stand in the send list. */
 void sendRaw(Egress& e, int fd, int32_t count);

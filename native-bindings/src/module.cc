@@ -36,7 +36,8 @@ static napi_value initialise(napi_env env, napi_value exports) {
   napi_status (*const parts[])(napi_env, napi_value) = {
       culvert::registerEgress,    culvert::registerIngress, culvert::registerCoalesce, culvert::registerTuntap,
       culvert::registerInterface, culvert::registerSocket,  culvert::registerPoll,     culvert::registerChecksum,
-      culvert::registerNetlink,   culvert::registerThread,  culvert::registerPingPong,
+      culvert::registerNetlink,   culvert::registerThread,  culvert::registerPingPong, culvert::registerErrorQueue,
+      culvert::registerMulticast, culvert::registerMemory,
   };
   for (const auto part : parts) {
     if (part(env, exports) != napi_ok) {

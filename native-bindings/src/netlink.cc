@@ -42,10 +42,12 @@ int openRoute(uint32_t groups) {
   return fd;
 }
 
-int64_t sendToKernel(int fd, const uint8_t* data, size_t length) {
+// To the kernel, and to the listeners of `groups`. What has no NLM_F_REQUEST the kernel itself does not look at.
+int64_t sendToKernel(int fd, const uint8_t* data, size_t length, uint32_t groups) {
   sockaddr_nl kernel;
   memset(&kernel, 0, sizeof kernel);
   kernel.nl_family = AF_NETLINK;
+  kernel.nl_groups = groups;
   for (int tries = 0; tries < kMaxRetries; tries++) {
     const ssize_t sent =
         sendto(fd, data, length, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
@@ -88,15 +90,16 @@ napi_value netlinkOpen(napi_env env, napi_callback_info info) {
   return integerResult(env, args.ok ? openRoute(static_cast<uint32_t>(groups)) : -EINVAL);
 }
 
-// netlinkSend(fd, bytes, length): bytes sent
+// netlinkSend(fd, bytes, length, groups): bytes sent
 napi_value netlinkSend(napi_env env, napi_callback_info info) {
-  Arguments<3> args(env, info);
+  Arguments<4> args(env, info);
   const int32_t fd = args.integer(0);
   size_t capacity = 0;
   const uint8_t* data = args.bytes(1, &capacity);
   const int32_t length = args.integer(2);
+  const int32_t groups = args.integer(3);
   if (!args.ok || length < 0 || static_cast<size_t>(length) > capacity) return integerResult(env, -EINVAL);
-  return integerResult(env, sendToKernel(fd, data, static_cast<size_t>(length)));
+  return integerResult(env, sendToKernel(fd, data, static_cast<size_t>(length), static_cast<uint32_t>(groups)));
 }
 
 // netlinkReceive(fd, bytes): length of one datagram; -EMSGSIZE if it did not fit, -EAGAIN after the timeout

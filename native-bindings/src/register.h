@@ -11,9 +11,12 @@ napi_status registerCoalesce(napi_env env, napi_value exports);
 napi_status registerTuntap(napi_env env, napi_value exports);
 napi_status registerInterface(napi_env env, napi_value exports);
 napi_status registerSocket(napi_env env, napi_value exports);
+napi_status registerMulticast(napi_env env, napi_value exports);
+napi_status registerMemory(napi_env env, napi_value exports);
 napi_status registerPoll(napi_env env, napi_value exports);
 napi_status registerChecksum(napi_env env, napi_value exports);
 napi_status registerThread(napi_env env, napi_value exports);
 napi_status registerPingPong(napi_env env, napi_value exports);
+napi_status registerErrorQueue(napi_env env, napi_value exports);
 
 }  // namespace culvert

@@ -45,6 +45,8 @@ bool prepareSegments(Segmenter& s, const uint8_t* frame, uint32_t length, uint32
     const uint16_t left = load16(transport + checksumOffset(protocol));
     s.l4Sum = left + (0xffffu - fold(__builtin_bswap32(length - l4)));
   }
+  s.pseudoSum = s.l4Sum;
+  s.partial = false;
   if (s.tcp) {
     // Without sequence number (4..8), offset and flags (12..14) and checksum (16..18).
     s.l4Sum += sumBytes(transport, 4) + sumBytes(transport + 8, 4) + load16(transport + 14) +
@@ -71,7 +73,10 @@ void writeSegmentHeader(const Segmenter& s, uint32_t index, uint8_t* out) {
     store16(ip + 10, static_cast<uint16_t>(~fold(s.ipSum + load16(ip + 2) + load16(ip + 4))));
   }
 
-  uint64_t sum = s.l4Sum + __builtin_bswap32(l4Bytes) + sumBytes(s.frame + segmentStart(s, index), bytes);
+  // What CHECKSUM_PARTIAL holds: the pseudo header's sum, not complemented [linux/skbuff.h].
+  const uint16_t pseudo = fold(s.pseudoSum + __builtin_bswap32(l4Bytes));
+  uint64_t sum = 0;
+  if (!s.partial) sum = s.l4Sum + __builtin_bswap32(l4Bytes) + sumBytes(s.frame + segmentStart(s, index), bytes);
   if (s.tcp) {
     storeBig32(l4 + 4, loadBig32(l4 + 4) + index * s.segmentPayload);
     uint8_t flags = l4[13];
@@ -79,9 +84,10 @@ void writeSegmentHeader(const Segmenter& s, uint32_t index, uint8_t* out) {
     if (index > 0) flags &= static_cast<uint8_t>(~TCP_CWR);  // [RFC 3168 § 6.1.2]: once
     l4[13] = flags;
     sum += static_cast<uint64_t>(load32(l4 + 4)) + load16(l4 + 12);
-    store16(l4 + 16, static_cast<uint16_t>(~fold(sum)));
+    store16(l4 + 16, s.partial ? pseudo : static_cast<uint16_t>(~fold(sum)));
   } else {
     storeBig16(l4 + 4, static_cast<uint16_t>(l4Bytes));
+    if (s.partial) return store16(l4 + 6, pseudo);
     const uint16_t checksum = static_cast<uint16_t>(~fold(sum + load16(l4 + 4)));
     store16(l4 + 6, checksum == 0 ? 0xffff : checksum);  // zero would mean "not computed" [RFC 768]
   }

@@ -16,7 +16,9 @@ struct Segmenter {
   uint32_t segmentPayload;   // payload bytes of each segment but the last
   uint32_t segments;
   bool v6, tcp;
+  bool partial;              // set by the caller: segments keep the pseudo header's sum, somebody else adds the rest
   uint64_t ipSum;            // of the IPv4 header less length, identification and checksum
+  uint64_t pseudoSum;        // of the pseudo header less the length
   uint64_t l4Sum;            // of pseudo header and transport header less what changes per segment
 };
 

@@ -1,7 +1,7 @@
 // Egress, second half: the send list -> messages.
 //
 // How a UDP batch leaves: sends are chained by (socket, remote), in order: a flow has one socket, so nothing of it is
-// overtaken. Along each chain neighbours of equal size and TOS (segments of superpackets, plain frames alike) are put
+// overtaken. Along each chain neighbours of equal size, TOS and TTL (segments of superpackets, plain frames alike) are put
 // behind each other into one message with UDP_SEGMENT; a shorter one ends it. One sendmmsg per socket carries all.
 // Payload is never copied here: iovecs point at arena slices, headers of segments at a scratch area.
 #include <poll.h>
@@ -18,6 +18,9 @@ namespace culvert {
 namespace {
 
 constexpr int SEND_WAIT_MS = 10;  // for a full socket buffer, before a message is given up
+// Tries of one message. A socket with IP_RECVERR reports an ICMP error about an earlier datagram, to whomever that
+// went, in place of the next send (sock_error in net/core/sock.c): that send has not happened.
+constexpr int SEND_TRIES = 3;
 
 // A send whose offsets were checked against the arena.
 struct Checked {
@@ -57,18 +60,40 @@ void settle(Egress& e, const Message& message, int error) {
   }
 }
 
+// May this be an ICMP error that waited in the socket? (icmp_err_convert, net/ipv4/icmp.c; icmpv6_err_convert)
+bool isIcmpError(int error) {
+  switch (error) {
+    case EMSGSIZE:
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO:
+    case EACCES:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Sends what has gathered through one socket. A message that fails is settled with its error, the others still go.
 void flush(Egress& e, int fd) {
   uint32_t done = 0;
+  int tries = 0;
   bool waited = false;
   while (done < e.messageCount) {
     const int sent = sendmmsg(fd, e.headers + done, e.messageCount - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent > 0) {
       for (int i = 0; i < sent; i++) settle(e, e.messages[done + i], 0);
       done += sent;
+      tries = 0;
       continue;
     }
     if (errno == EINTR) continue;
+    if (isIcmpError(errno) && ++tries < SEND_TRIES) continue;
     if (errno == EAGAIN && !waited) {
       pollfd writable{fd, POLLOUT, 0};
       waited = true;  // once per flush: a worker never hangs on one socket
@@ -77,6 +102,7 @@ void flush(Egress& e, int fd) {
     }
     settle(e, e.messages[done], errno);
     done++;
+    tries = 0;
   }
   e.messageCount = e.vectorCount = e.partCount = e.headerBytes = 0;
 }
@@ -92,7 +118,7 @@ Message* openMessage(Egress& e, int fd) {
   std::memset(&header, 0, sizeof header);
   header.msg_iov = e.vectors + e.vectorCount;
   Message& message = e.messages[index];
-  message = Message{e.partCount, 0, 0, 0, 0, 0, false, false};
+  message = Message{e.partCount, 0, 0, 0, 0, 0, 0, false, false};
   return &message;
 }
 
@@ -124,6 +150,7 @@ void setName(Egress& e, int32_t remote) {
   if (row[REMOTE_FAMILY] == 6) {
     six.sin6_family = AF_INET6;
     six.sin6_port = htons(static_cast<uint16_t>(row[REMOTE_PORT]));
+    six.sin6_flowinfo = htonl(e.flowLabel);
     for (int i = 0; i < 4; i++) {
       storeBig32(six.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(row[REMOTE_ADDRESS + i]));
     }
@@ -160,6 +187,9 @@ void finishMessage(Egress& e) {
   if (message.tos != 0) {
     add(message.v6 ? IPPROTO_IPV6 : IPPROTO_IP, message.v6 ? IPV6_TCLASS : IP_TOS, &message.tos, sizeof(int));
   }
+  if (message.ttl != 0) {
+    add(message.v6 ? IPPROTO_IPV6 : IPPROTO_IP, message.v6 ? IPV6_HOPLIMIT : IP_TTL, &message.ttl, sizeof(int));
+  }
   header.msg_control = length > 0 ? control : nullptr;
   header.msg_controllen = length;
 }
@@ -175,14 +205,15 @@ struct Walk {
 // Opens room for a datagram of `bytes` in the walk's message or a new one.
 void place(Egress& e, Walk& walk, int32_t row, uint32_t bytes, bool alone) {
   Message* open = walk.message;
-  const int32_t tos = e.send(row)[SEND_TOS];
+  const int32_t tos = e.send(row)[SEND_TOS], ttl = e.send(row)[SEND_TTL];
   const bool fits = open != nullptr && !alone && !open->closed && bytes <= open->segmentBytes && tos == open->tos &&
-                    !full(e) && open->segments < MAX_UDP_SEGMENTS && open->bytes + bytes <= MAX_UDP_PAYLOAD;
+                    ttl == open->ttl && !full(e) && open->segments < MAX_UDP_SEGMENTS && open->bytes + bytes <= MAX_UDP_PAYLOAD;
   if (!fits) {
     if (open != nullptr) finishMessage(e);
     open = walk.message = openMessage(e, walk.fd);
     open->segmentBytes = bytes;
     open->tos = tos;
+    open->ttl = ttl;
     open->v6 = walk.v6;
     open->closed = alone;
     setName(e, walk.remote);
@@ -219,14 +250,15 @@ void addSegments(Egress& e, Walk& walk, int32_t row, const Checked& c, const Seg
 }
 
 // Finishes or prepares checksums of a send's frame. 0 = whole frame, 1 = superpacket, else -errno.
-int prepare(int32_t* frame, const Checked& c, Segmenter& s) {
+int prepare(int32_t* frame, const Checked& c, Segmenter& s, bool partial) {
   const uint32_t type = static_cast<uint32_t>(frame[FRAME_GSO_TYPE]);
   if (type != GSO_NONE) {
     const bool ok = prepareSegments(s, c.frame, c.length, frame[FRAME_L3], frame[FRAME_L4], frame[FRAME_PAYLOAD], type,
                                     frame[FRAME_GSO_SIZE]);
+    s.partial = partial;
     return ok ? 1 : -EINVAL;
   }
-  if ((frame[FRAME_FLAGS] & FRAME_NEEDS_CHECKSUM) != 0) {
+  if (!partial && (frame[FRAME_FLAGS] & FRAME_NEEDS_CHECKSUM) != 0) {
     if (!finishChecksum(c.frame, c.length, frame[FRAME_CSUM_START], frame[FRAME_CSUM_OFFSET])) return -EINVAL;
     frame[FRAME_FLAGS] &= ~FRAME_NEEDS_CHECKSUM;  // the same frame may be sent to several remotes
   }
@@ -242,8 +274,9 @@ void walkKey(Egress& e, int fd, const Key& key) {
       fail(e, row, EINVAL);
       continue;
     }
-    const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s);
-    const bool alone = (e.send(row)[SEND_FLAGS] & SEND_NO_GSO) != 0;
+    const int32_t flags = e.send(row)[SEND_FLAGS];
+    const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s, (flags & SEND_PARTIAL_CHECKSUM) != 0);
+    const bool alone = (flags & SEND_NO_GSO) != 0;
     if (kind < 0) {
       fail(e, row, -kind);
     } else if (kind == 1) {
@@ -323,7 +356,7 @@ void addRaw(Egress& e, int fd, int32_t row) {
   Checked c;
   Segmenter s;
   if (!check(e, row, c) || c.headerBytes < 20) return fail(e, row, EINVAL);
-  const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s);
+  const int kind = prepare(e.frame(e.send(row)[SEND_FRAME]), c, s, false);
   if (kind < 0) return fail(e, row, -kind);
   if (kind == 0) {
     openRaw(e, fd, row, c, c.headerBytes + c.length);
@@ -337,7 +370,8 @@ void addRaw(Egress& e, int fd, int32_t row) {
 
 }  // namespace
 
-void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count) {
+void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count, uint32_t flowLabel) {
+  e.flowLabel = flowLabel;
   if (chain(e, count, sockets) == 0) return;
   for (size_t socket = 0; socket < sockets; socket++) {
     for (int32_t key = e.firstKey[socket]; key >= 0; key = e.keys[key].nextOfSocket) {

@@ -21,6 +21,16 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
+#ifndef UDP_NO_CHECK6_TX
+#define UDP_NO_CHECK6_TX 101
+#define UDP_NO_CHECK6_RX 102
+#endif
+#ifndef IPV6_FLOWINFO_SEND
+#define IPV6_FLOWINFO_SEND 33
+#endif
+#ifndef IPV6_AUTOFLOWLABEL
+#define IPV6_AUTOFLOWLABEL 70
+#endif
 
 namespace culvert {
 
@@ -63,17 +73,36 @@ int closeWith(int fd, int error) {
   return -error;
 }
 
+// Options of a UDP socket that a tunnel chooses; on a socket that is open already they may be set again.
+int setOptions(int fd, bool v6, int32_t flags) {
+  const int level = v6 ? static_cast<int>(IPPROTO_IPV6) : static_cast<int>(IPPROTO_IP);
+  const int noChecksum = (flags & SOCKET_NO_CHECKSUM) != 0 ? 1 : 0;
+  const int zeroReceived = (flags & SOCKET_ZERO_CHECKSUM_RX) != 0 ? 1 : 0;
+  const int autoLabel = (flags & SOCKET_NO_FLOW_LABEL) != 0 ? 0 : 1;
+  if (v6 && setInteger(fd, IPPROTO_UDP, UDP_NO_CHECK6_TX, noChecksum) < 0) return -1;
+  if (v6 && setInteger(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, zeroReceived) < 0) return -1;
+  if (!v6 && setInteger(fd, SOL_SOCKET, SO_NO_CHECK, noChecksum) < 0) return -1;
+  // A label in a message's address counts, 0 there stands for the socket's way.
+  if (v6 && setInteger(fd, level, IPV6_FLOWINFO_SEND, 1) < 0) return -1;
+  if (v6 && setInteger(fd, level, IPV6_AUTOFLOWLABEL, autoLabel) < 0) return -1;
+  if ((flags & SOCKET_ERRORS) != 0 && setInteger(fd, level, v6 ? IPV6_RECVERR : IP_RECVERR, 1) < 0) return -1;
+  // DONT: a datagram beyond the path MTU is fragmented here, and by routers. DO: neither. In both modes the kernel
+  // refuses it with UDP_SEGMENT (EMSGSIZE, before 2025 EINVAL; net/ipv4/udp.c, udp_send_skb).
+  const bool df = (flags & SOCKET_DONT_FRAGMENT) != 0;
+  const int discover6 = df ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, discover4 = df ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+  return v6 ? setInteger(fd, level, IPV6_MTU_DISCOVER, discover6) : setInteger(fd, level, IP_MTU_DISCOVER, discover4);
+}
+
+// What UDP and raw sockets have in common, before bind(2).
 int configure(int fd, bool v6, const char* device, int32_t flags, int32_t bufferBytes) {
-  if (v6 && setInteger(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0) return -1;
+  const int level = v6 ? static_cast<int>(IPPROTO_IPV6) : static_cast<int>(IPPROTO_IP);
+  if (v6 && setInteger(fd, level, IPV6_V6ONLY, 1) < 0) return -1;
   if (device[0] != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, std::strlen(device) + 1) < 0) return -1;
   if ((flags & SOCKET_REUSE_PORT) != 0 && setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) return -1;
   if ((flags & SOCKET_SEND_ONLY) != 0 && discardInput(fd) < 0) return -1;
-  if ((flags & SOCKET_NO_CHECKSUM) != 0 && setInteger(fd, SOL_SOCKET, SO_NO_CHECK, 1) < 0) return -1;
-  if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1) < 0) return -1;
-  // DF stays off, as with the kernel's vxlan ("df unset"): a datagram beyond the path MTU is fragmented. Only with
-  // UDP_SEGMENT does the kernel refuse it (EMSGSIZE, before 2025 EINVAL; net/ipv4/udp.c, udp_send_skb).
-  const int discover = v6 ? static_cast<int>(IPV6_PMTUDISC_DONT) : static_cast<int>(IP_PMTUDISC_DONT);
-  if (setInteger(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, discover) < 0) return -1;
+  if (setInteger(fd, level, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1) < 0) return -1;
+  // What is sent to a group does not come back to whoever joined it here (kernel: setup_udp_tunnel_sock).
+  if (setInteger(fd, level, v6 ? IPV6_MULTICAST_LOOP : IP_MULTICAST_LOOP, 0) < 0) return -1;
   setBuffers(fd, bufferBytes);
   return 0;
 }
@@ -94,7 +123,9 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   }
   const int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errnoResult(env);
-  if (configure(fd, family == 6, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
+  if (configure(fd, family == 6, device, flags, bufferBytes) < 0 || setOptions(fd, family == 6, flags) < 0) {
+    return integerResult(env, closeWith(fd, errno));
+  }
   if ((flags & SOCKET_GRO) != 0 && setInteger(fd, IPPROTO_UDP, UDP_GRO, 1) < 0) {
     return integerResult(env, closeWith(fd, errno));
   }
@@ -119,22 +150,23 @@ napi_value rawOpen(napi_env env, napi_callback_info info) {
   const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return errnoResult(env);
   if (configure(fd, false, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
-  if (setInteger(fd, IPPROTO_IP, IP_HDRINCL, 1) < 0) return integerResult(env, closeWith(fd, errno));
+  if (setInteger(fd, IPPROTO_IP, IP_HDRINCL, 1) < 0 ||
+      setInteger(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) < 0) {
+    return integerResult(env, closeWith(fd, errno));
+  }
   sockaddr_in6 name;
   const socklen_t length = makeAddress(name, 4, address, 0);
   if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
   return integerResult(env, fd);
 }
 
-// socketSetTtl(fd, family, ttl): outer TTL or hop limit of what the socket sends, 0 = the route's; 0 or -errno
-napi_value socketSetTtl(napi_env env, napi_callback_info info) {
+// socketConfigure(fd, family, flags): what a UDP socket that is open shall do from now on: SOCKET_NO_CHECKSUM,
+// SOCKET_DONT_FRAGMENT, SOCKET_NO_FLOW_LABEL, SOCKET_ZERO_CHECKSUM_RX on or off, SOCKET_ERRORS on; 0 or -errno
+napi_value socketConfigure(napi_env env, napi_callback_info info) {
   Arguments<3> args(env, info);
-  const int32_t fd = args.integer(0), family = args.integer(1), ttl = args.integer(2);
-  if (!args.ok || ttl < 0 || ttl > 255) return integerResult(env, -EINVAL);
-  const int value = ttl == 0 ? -1 : ttl;  // -1: the default (ip(7), ipv6(7))
-  const int result = family == 6 ? setInteger(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value)
-                                 : setInteger(fd, IPPROTO_IP, IP_TTL, value);
-  return result < 0 ? errnoResult(env) : integerResult(env, 0);
+  const int32_t fd = args.integer(0), family = args.integer(1), flags = args.integer(2);
+  if (!args.ok || (family != 4 && family != 6)) return integerResult(env, -EINVAL);
+  return setOptions(fd, family == 6, flags) < 0 ? errnoResult(env) : integerResult(env, 0);
 }
 
 // pathMtu(family, address: Int32Array(4), device): what the kernel holds for the path MTU towards an address, learned
@@ -200,7 +232,7 @@ napi_value socketPort(napi_env env, napi_callback_info info) {
 napi_status registerSocket(napi_env env, napi_value exports) {
   static const Export functions[] = {
       {"udpOpen", udpOpen},         {"rawOpen", rawOpen},       {"udpProbe", udpProbe},
-      {"socketShare", socketShare}, {"socketPort", socketPort}, {"socketSetTtl", socketSetTtl},
+      {"socketShare", socketShare}, {"socketPort", socketPort}, {"socketConfigure", socketConfigure},
       {"pathMtu", pathMtu},
   };
   return registerFunctions(env, exports, functions);

@@ -55,6 +55,12 @@ export function grammarOf(command: Command): Grammar | undefined {
   return GRAMMARS.get(command);
 }
 
+/** Notes the grammar of a command's words, for shell completion. @returns the command */
+export function withGrammar(command: Command, grammar: Grammar): Command {
+  GRAMMARS.set(command, grammar);
+  return command;
+}
+
 /**
  * A command with operations in iproute2's manner (`culvert fdb show dev vxlan100`); without an
  * operation it does the first one, as `bridge fdb` does.
@@ -90,7 +96,7 @@ export function operationsCommand(
       .action((words: string[], _options, self: Command) => operation.run(words, self))
       .addHelpText("after", examples);
     if (operation.alias !== undefined) child.alias(operation.alias);
-    GRAMMARS.set(child, operation.grammar);
+    withGrammar(child, operation.grammar);
     operation.extend?.(child);
     command.addCommand(child);
   }

@@ -58,6 +58,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async ({ io }) => (await import("./counters.js")).countersCommand(io),
   },
   {
+    name: "monitor",
+    summary: "changes of entries, misses and peers as they happen",
+    load: async ({ io }) => (await import("./monitor.js")).monitorCommand(io),
+  },
+  {
     name: "bench",
     summary: "what encapsulation costs, against the kernel's own devices",
     load: async ({ io, finish }) => (await import("./bench.js")).benchCommand(io, finish),

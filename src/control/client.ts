@@ -99,7 +99,8 @@ function queryString(argument: object): string {
   return text === "" ? "" : `?${text}`;
 }
 
-async function readAll(incoming: IncomingMessage): Promise<string> {
+/** The whole answer as text. */
+export async function readAll(incoming: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length_bytes = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
@@ -119,17 +120,28 @@ function parseAnswer(operation: Operation, answer: Answer): unknown {
   }
   if (answer.status === 204) return undefined;
   if (answer.status === 200 && typeof value === "object" && value !== null) return value;
-  const error = (value as ErrorBody | undefined)?.error;
-  if (typeof error?.code !== "string" || !error.code.startsWith("CULVERT_")) {
-    throw foreignAnswer(operation, answer);
+  throw refusalOf(operation, answer.status, answer.body);
+}
+
+/** The error that the daemon answered with, or that this is no answer of a daemon. */
+export function refusalOf(operation: string, status: number, body: string): CulvertError {
+  const answer = { status, body };
+  let error: ErrorBody["error"] | undefined;
+  try {
+    error = (JSON.parse(body) as ErrorBody | null)?.error;
+  } catch (cause) {
+    return foreignAnswer(operation, answer, cause);
   }
-  throw new CulvertError(error.code as `CULVERT_${string}`, String(error.message), {
+  if (typeof error?.code !== "string" || !error.code.startsWith("CULVERT_")) {
+    return foreignAnswer(operation, answer);
+  }
+  return new CulvertError(error.code as `CULVERT_${string}`, String(error.message), {
     ...(error.hint === undefined ? {} : { hint: error.hint }),
-    exit: answer.status === 400 ? ExitStatus.usage : ExitStatus.failed,
+    exit: status === 400 ? ExitStatus.usage : ExitStatus.failed,
   });
 }
 
-function foreignAnswer(operation: Operation, answer: Answer, cause?: unknown): CulvertError {
+function foreignAnswer(operation: string, answer: Answer, cause?: unknown): CulvertError {
   return new CulvertError(
     "CULVERT_CONTROL_BROKEN",
     `the answer to "${operation}" is not one of a culvert daemon (HTTP status ${answer.status})`,
@@ -145,7 +157,11 @@ function timeoutError({ socketPath }: ControlClientOptions, timeout_ms: number):
   );
 }
 
-function connectionError({ socketPath }: ControlClientOptions, cause: unknown): CulvertError {
+/** Why the socket could not be used: no daemon, no permission, or the connection broke. */
+export function connectionError(
+  { socketPath }: { socketPath: string },
+  cause: unknown,
+): CulvertError {
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR") {
     return new CulvertError("CULVERT_NO_DAEMON", `no daemon answers at ${socketPath}`, {

@@ -24,5 +24,8 @@ export const ENDPOINTS: Readonly<Record<Operation, Endpoint>> = {
   routeGet: { method: "GET", path: "/v1/route/get" },
 };
 
+/** GET: a stream of events (monitor-events.ts) instead of one answer. */
+export const MONITOR_PATH = "/v1/monitor";
+
 /** Default of `control.socket` in the config and of `--socket` on the command line. */
 export const DEFAULT_SOCKET_PATH = "/run/culvert/culvert.sock";

@@ -10,13 +10,15 @@ import { chmodSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { CulvertError, ExitStatus } from "../errors.js";
-import { ENDPOINTS, type Operation } from "./paths.js";
+import { EventStreams, MONITOR_SCHEMA, type StreamLimits } from "./event-stream.js";
+import type { MonitorSource } from "./monitor-events.js";
+import { ENDPOINTS, MONITOR_PATH, type Operation } from "./paths.js";
 import { describeIssues, REQUEST_SCHEMAS } from "./resources.js";
 import { asSocketError, claimSocketPath } from "./socket-path.js";
 import type { ControlLog, ControlTarget, ErrorBody } from "./target.js";
 
 /** What one client may cost. Tests make them smaller. */
-export interface ControlLimits {
+export interface ControlLimits extends StreamLimits {
   body_bytes: number;
   headers_bytes: number;
   /** Clients at once; a further one is disconnected. */
@@ -45,6 +47,9 @@ export const CONTROL_LIMITS: Readonly<ControlLimits> = {
   keep_alive_ms: 5_000,
   check_ms: 1_000,
   close_ms: 500,
+  monitors: 16,
+  monitor_buffer_bytes: 256 * 1024,
+  heartbeat_ms: 5_000,
 };
 
 /** root and the socket's group. */
@@ -54,6 +59,7 @@ const DROP_WARNING_INTERVAL_MS = 60_000;
 export interface ControlServerOptions {
   socketPath: string;
   target: ControlTarget;
+  events: MonitorSource;
   log: ControlLog;
   limits?: Partial<ControlLimits>;
 }
@@ -70,6 +76,7 @@ export interface ControlServer {
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const limits = { ...CONTROL_LIMITS, ...options.limits };
   await claimSocketPath(options.socketPath);
+  const streams = new EventStreams(options.events, limits);
   const server = createServer(
     {
       maxHeaderSize: limits.headers_bytes,
@@ -79,7 +86,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
       connectionsCheckingInterval: limits.check_ms,
     },
     (incoming, response) => {
-      void serve(options, limits, incoming, response);
+      void serve({ ...options, limits, streams }, incoming, response);
     },
   );
   server.maxConnections = limits.connections;
@@ -87,7 +94,12 @@ export async function startControlServer(options: ControlServerOptions): Promise
   server.on("clientError", answerBrokenRequest);
   warnOfDroppedClients(server, options.log);
   await listen(server, options.socketPath);
-  return { close: () => closeServer(server, limits.close_ms) };
+  return {
+    close: () => {
+      streams.close();
+      return closeServer(server, limits.close_ms);
+    },
+  };
 }
 
 /** A client that connects over and over must not fill the log. */
@@ -130,26 +142,37 @@ function closeServer(server: Server, close_ms: number): Promise<void> {
   });
 }
 
+interface Serving extends ControlServerOptions {
+  readonly limits: ControlLimits;
+  readonly streams: EventStreams;
+}
+
 async function serve(
-  options: ControlServerOptions,
-  limits: ControlLimits,
+  serving: Serving,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const { limits, log, streams, target } = serving;
   try {
     const [path = "", query = ""] = (incoming.url ?? "").split("?", 2);
+    if (path === MONITOR_PATH && incoming.method === "GET") {
+      const parsed = MONITOR_SCHEMA.safeParse(queryArgument(new URLSearchParams(query)));
+      if (!parsed.success) throw badRequest(describeIssues(parsed.error));
+      streams.open(response, parsed.data);
+      return;
+    }
     const operation = findOperation(incoming.method ?? "", path, response);
     const argument =
       ENDPOINTS[operation].method === "GET"
         ? queryArgument(new URLSearchParams(query))
         : parseBody(await readBody(incoming, limits.body_bytes));
     if (response.destroyed) return;
-    const result = dispatch(options.target, operation, argument);
-    options.log.debug({ operation }, "control: request");
+    const result = dispatch(target, operation, argument);
+    log.debug({ operation }, "control: request");
     send(response, result === undefined ? 204 : 200, result);
   } catch (error) {
     if (response.destroyed) return;
-    sendError(options.log, response, error);
+    sendError(log, response, error);
   }
 }
 
@@ -172,7 +195,7 @@ function badRequest(message: string): RequestError {
 }
 
 function findOperation(method: string, path: string, response: ServerResponse): Operation {
-  const allowed: string[] = [];
+  const allowed = path === MONITOR_PATH ? ["GET"] : [];
   for (const operation of Object.keys(ENDPOINTS) as Operation[]) {
     const endpoint = ENDPOINTS[operation];
     if (endpoint.path !== path) continue;

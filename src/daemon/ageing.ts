@@ -2,10 +2,12 @@
 // A sweep reads every slot of a table, used or not (4 ms for the default 65,536 entries), so each
 // tunnel is swept a few times per ageing time and not every second: what is silent lives up to a
 // thirtieth longer, 10 s of the usual 300, as with the kernel (vxlan_core.c, FDB_AGE_INTERVAL).
+// Its second's tick is the daemon's only one: events have theirs with it.
 
 import { monotonicSeconds } from "../shared-memory/clock.js";
+import type { DaemonEvents } from "./events.js";
 import type { Peers } from "./peers.js";
-import type { TunnelRuntime } from "./tunnel.js";
+import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
 const INTERVAL_MS = 1000;
 const SWEEPS_PER_AGEING = 30;
@@ -15,13 +17,15 @@ const STRANGER_AGEING_S = 300;
 export class Ageing {
   readonly #tunnels: readonly TunnelRuntime[];
   readonly #peers: Peers;
+  readonly #events: DaemonEvents;
   /** When each tunnel is swept next, by index; not yet known in the beginning. */
   readonly #due_s = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(tunnels: readonly TunnelRuntime[], peers: Peers) {
+  constructor(tunnels: readonly TunnelRuntime[], peers: Peers, events: DaemonEvents) {
     this.#tunnels = tunnels;
     this.#peers = peers;
+    this.#events = events;
   }
 
   start(): void {
@@ -39,8 +43,14 @@ export class Ageing {
       // MACs that never age keep pointing to the remote they were learned from.
       if (ageing_s === 0 || now_s < (this.#due_s.get(tunnel.index) ?? 0)) continue;
       this.#due_s.set(tunnel.index, now_s + Math.max(1, Math.floor(ageing_s / SWEEPS_PER_AGEING)));
-      if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) tunnel.fdb.age(now_s, ageing_s);
+      if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) this.#age(tunnel, now_s, ageing_s);
       if (tunnel.config.allow !== "known") this.#peers.ageStrangers(tunnel, now_s, ageing_s);
     }
+    this.#events.tick(now_s);
+  }
+
+  #age(tunnel: VxlanRuntime, now_s: number, ageing_s: number): void {
+    if (!this.#events.hears(tunnel)) tunnel.fdb.age(now_s, ageing_s);
+    else tunnel.fdb.age(now_s, ageing_s, (entry) => this.#events.aged(tunnel, entry, now_s));
   }
 }

@@ -8,10 +8,12 @@
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
 // of a device the kernel removes the device, its addresses and its routes.
 
+import { native } from "#native";
 import type { Config } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { culvertVersion } from "../control/version.js";
-import { openNetlink } from "../netlink/native-transport.js";
+import { EventInbox } from "../events/event-inbox.js";
+import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
@@ -23,16 +25,26 @@ import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { DaemonEvents } from "./events.js";
+import { GroupSockets } from "./group-sockets.js";
 import { Offloads } from "./offloads.js";
+import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
+import { Progress } from "./progress.js";
+import { removeDevices } from "./remove-devices.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
+import { TableChanges } from "./table-changes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 import { autoWorkers, Workers } from "./workers.js";
 
+/** Tables of this size and more become resident page by page, as they fill. */
+const LARGE_BYTES = 128 * 1024;
 const METRICS_OFF = "off";
+const MAX_LOGGED_NAMES = 64;
 
 export class Daemon {
   readonly #config: Config;
@@ -40,9 +52,14 @@ export class Daemon {
   readonly #descriptors = new Descriptors();
   readonly #workers: Workers;
   #rtnl: NetlinkSocket | undefined;
+  #listeners: NeighbourListeners | undefined;
+  #events: DaemonEvents | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #ageing: Ageing | undefined;
+  #pathMtus: PathMtus | undefined;
+  /** As far as they were opened. */
+  #tunnels: readonly TunnelRuntime[] = [];
 
   private constructor(config: Config, log: Logger, onFailure: (error: Error) => void) {
     this.#config = config;
@@ -74,47 +91,65 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     this.#ageing?.stop();
+    this.#pathMtus?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
+    this.#events?.stop();
+    this.#listeners?.close();
+    if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
   }
 
   async #open(): Promise<void> {
+    native.memoryMapFrom(LARGE_BYTES);
     const config = this.#config;
     const descriptors = this.#descriptors;
     const workers = config.workers === "auto" ? autoWorkers() : config.workers;
+    requireOpenFiles(config, workers);
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
+    const groups = new GroupSockets(descriptors, offloads.udpGro);
     const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
-    const tunnels = openTunnels(config, parts);
+    const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
+    const tunnels = openTunnels(config, parts, new Progress(this.#log));
+    this.#tunnels = tunnels;
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
+    const inbox = new EventInbox(workers, tunnels.length);
+    const changes = new TableChanges();
+    const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
-      ...{ remotes, counters, descriptors, ipipReceivers },
+      ...{ remotes, counters, descriptors, ipipReceivers, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log);
+    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
+    this.#pathMtus = new PathMtus(tunnels, remotes);
+    this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
-    const context = { tunnels, remotes, peers, counters, rtnl, offloads, workers, started_s };
-    await this.#serve(context);
-    this.#ageing = new Ageing(tunnels, peers);
+    const context = {
+      ...{ tunnels, remotes, peers, changes },
+      ...{ counters, rtnl, offloads, workers, started_s },
+    };
+    events.start(changes);
+    await this.#serve(context, events);
+    this.#ageing = new Ageing(tunnels, peers, events);
     this.#ageing.start();
+    this.#pathMtus.start();
     this.#log.info(
       {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        tunnels: tunnels.map(({ config }) => config.name),
+        ...namesOf(tunnels),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
@@ -122,11 +157,24 @@ export class Daemon {
     );
   }
 
-  async #serve(context: ControlContext): Promise<void> {
+  #openEvents(
+    tunnels: readonly TunnelRuntime[],
+    remotes: RemoteTable,
+    inbox: EventInbox,
+  ): DaemonEvents {
+    const listeners = new NeighbourListeners();
+    this.#listeners = listeners;
+    const notify = (datagram: Uint8Array, length: number) => listeners.send(datagram, length);
+    this.#events = new DaemonEvents({ tunnels, remotes, inbox, log: this.#log, notify });
+    return this.#events;
+  }
+
+  async #serve(context: ControlContext, events: DaemonEvents): Promise<void> {
     const { control, metrics } = this.#config;
     this.#control = await startControlServer({
       socketPath: control.socket,
       target: controlTarget(context),
+      events: events.monitors,
       log: this.#log,
     });
     if (metrics.listen === METRICS_OFF) return;
@@ -137,13 +185,19 @@ export class Daemon {
   }
 }
 
+/** For the log: the names of the tunnels, or of thousands their number. */
+function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+  if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
+  return { tunnels: tunnels.map(({ config }) => config.name) };
+}
+
 /**
  * An MTU that the underlay cannot carry is allowed, as with `ip link set mtu`, and seldom meant.
  */
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   for (const { config, device, pathMtu_bytes: fits_bytes } of tunnels) {
     if (device.mtu_bytes <= fits_bytes) continue;
-    const fate = config.type === "vxlan" ? "sent in fragments" : "refused";
+    const fate = config.type === "vxlan" ? "sent in fragments or refused" : "refused";
     log.warn(
       { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
       `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,

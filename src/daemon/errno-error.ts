@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { CulvertError } from "../errors.js";
 import { EBADFD } from "../packet/errno.js";
+import { openFilesError } from "./open-files.js";
 
 const { errno: Errno } = constants;
 
@@ -35,6 +36,8 @@ export function deviceError(name: string, kind: "tap" | "tun", result: number): 
           "load the driver with `modprobe tun`; in a container pass the device in " +
           "(`--device /dev/net/tun`) or make it: mkdir -p /dev/net; mknod /dev/net/tun c 10 200",
       });
+    case Errno.EMFILE:
+      return openFilesError(what);
     case Errno.EBUSY:
     case Errno.EINVAL:
       return new CulvertError("CULVERT_DEVICE_EXISTS", `${what}: the name is taken`, {
@@ -72,6 +75,8 @@ export function socketError(
       return new CulvertError("CULVERT_NO_ADDRESS", `${message}: the address is not local`, {
         hint: "see `ip address`; set `local` to an address of this host",
       });
+    case Errno.EMFILE:
+      return openFilesError(message);
     case Errno.ENODEV:
       return new CulvertError("CULVERT_NO_DEVICE", `${message}: there is no such device`, {
         hint: "see `ip link`; set `dev` to a device of this host",

@@ -2,17 +2,20 @@
 // from the config. Throws a typed error at the first thing that cannot be had; the caller closes
 // what was opened until then.
 
+import { type PortRange, parsePortRange } from "../config/addresses.js";
 import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import type { IpAddress } from "../wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
+import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
 import type { Peers } from "./peers.js";
+import type { Progress } from "./progress.js";
 import type { Endpoint, Sockets } from "./sockets.js";
 import {
   type IpipRuntime,
@@ -30,17 +33,22 @@ export interface OpenParts {
   readonly descriptors: Descriptors;
   readonly offloads: Offloads;
   readonly sockets: Sockets;
+  readonly groups: GroupSockets;
   readonly remotes: RemoteTable;
   readonly peers: Peers;
   readonly workers: number;
 }
 
 /** Opens the tunnels of a config in its order; a tunnel's index is its place. */
-export function openTunnels(config: Config, parts: OpenParts): TunnelRuntime[] {
+export function openTunnels(config: Config, parts: OpenParts, progress: Progress): TunnelRuntime[] {
   const vxlan = config.tunnels.filter((tunnel) => tunnel.type === "vxlan");
-  const places = new Map(vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts)]));
+  const underlays = new Underlays(parts.rtnl);
+  const places = new Map(
+    vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts, underlays)]),
+  );
   refuseDuplicates(vxlan, places);
   return config.tunnels.map((tunnel, index) => {
+    progress.report("devices opened", index, config.tunnels.length);
     if (tunnel.type === "ipip") return openIpip(tunnel, index, parts);
     return openVxlan(tunnel, index, parts, places.get(tunnel.name) as VxlanPlace);
   });
@@ -51,30 +59,59 @@ interface VxlanPlace {
   readonly underlay: Underlay;
   readonly endpoint: Endpoint;
   readonly receivers: readonly number[];
+  /** The multicast group, where the config has one, and the socket that receives for it. */
+  readonly group: GroupEndpoint | undefined;
+  readonly groupReceiver: number;
 }
 
-function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts): VxlanPlace {
-  const [towards] = config.remotes.map(({ dst }) => dst);
-  const underlay = underlayOf(parts.rtnl, { local: config.local, dev: config.dev, towards });
+/** What the kernel says of the underlay, asked once for all tunnels that run over it alike. */
+class Underlays {
+  readonly #rtnl: NetlinkSocket;
+  readonly #known = new Map<string, Underlay>();
+
+  constructor(rtnl: NetlinkSocket) {
+    this.#rtnl = rtnl;
+  }
+
+  of({ local, dev, remotes, group }: VxlanTunnelConfig): Underlay {
+    const towards = remotes[0]?.dst ?? group;
+    const key = `${local} ${dev} ${towards}`;
+    const underlay = this.#known.get(key) ?? underlayOf(this.#rtnl, { local, dev, towards });
+    this.#known.set(key, underlay);
+    return underlay;
+  }
+}
+
+function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts, underlays: Underlays): VxlanPlace {
+  const underlay = underlays.of(config);
   const endpoint = { local: ipOf(underlay.local), dev: config.dev ?? "" };
-  return { underlay, endpoint, receivers: parts.sockets.receivers(endpoint, config.port) };
+  const { dev, ifindex } = underlay;
+  const group =
+    config.group === undefined ? undefined : { group: ipOf(config.group), dev, ifindex };
+  const { port, udp6_zero_csum_rx: zeroChecksum } = config;
+  return {
+    ...{ underlay, endpoint, group },
+    receivers: parts.sockets.receivers(endpoint, port, zeroChecksum),
+    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, port),
+  };
 }
 
 function openVxlan(
   config: VxlanTunnelConfig,
   index: number,
   parts: OpenParts,
-  { underlay, endpoint, receivers }: VxlanPlace,
+  { underlay, endpoint, receivers, group, groupReceiver }: VxlanPlace,
 ): VxlanRuntime {
   const { local } = endpoint;
   const fits_bytes = pathMtu_bytes("vxlan", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
-  const options = { ttl: config.ttl === "inherit" ? 0 : config.ttl, checksum: config.udp_csum };
-  const senders = Array.from({ length: parts.workers }, (_, worker) =>
-    parts.sockets.senders(endpoint, options, worker),
-  );
+  const sending = vxlanSenders(config, endpoint, parts);
+  if (group !== undefined) {
+    const ttl = config.ttl === "inherit" ? 0 : config.ttl;
+    for (const pool of sending.senders) parts.groups.prepareSenders(pool, group, ttl);
+  }
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);
   const runtime: VxlanRuntime = {
@@ -86,13 +123,39 @@ function openVxlan(
     pathMtu_bytes: fits_bytes,
     device,
     mac: macOf(mac),
-    receivers,
-    senders,
-    udpSegment: parts.offloads.udpSegment && config.udp_csum,
+    ...{ receivers, groupReceiver, ...sending },
     ...vxlanTables(config),
   };
   fillVxlan(runtime, parts.peers);
   return runtime;
+}
+
+/** Does a tunnel's outer UDP header have a checksum? */
+function hasChecksum(config: VxlanTunnelConfig, local: IpAddress): boolean {
+  return isIpv4(local) ? config.udp_csum : !config.udp6_zero_csum_tx;
+}
+
+/** What a tunnel sends through: with `df: inherit` two pools of each worker, the second with DF. */
+function vxlanSenders(
+  config: VxlanTunnelConfig,
+  endpoint: Endpoint,
+  parts: OpenParts,
+): Pick<VxlanRuntime, "senders" | "socketCount" | "udpSegment"> {
+  const checksum = hasChecksum(config, endpoint.local);
+  const options = {
+    ports: parsePortRange(config.srcport) as PortRange,
+    checksum,
+    flowLabel: config.flowlabel !== 0,
+  };
+  const modes = config.df === "inherit" ? [false, true] : [config.df === "set"];
+  const pools = Array.from({ length: parts.workers }, (_, worker) =>
+    modes.map((dontFragment) =>
+      parts.sockets.senders(endpoint, { ...options, dontFragment }, worker),
+    ),
+  );
+  const socketCount = Math.min(...pools.flat().map(({ length }) => length));
+  const senders = pools.map((two) => two.flatMap((pool) => pool.slice(0, socketCount)));
+  return { senders, socketCount, udpSegment: parts.offloads.udpSegment && checksum };
 }
 
 function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {
@@ -125,25 +188,32 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
 }
 
 /**
- * Two tunnels may share address and port, but not a VNI on them; only now is every local address
- * known.
+ * Two tunnels may share address and port, or group and port, but not a VNI on them; only now is
+ * every local address known.
  */
 function refuseDuplicates(
   tunnels: readonly VxlanTunnelConfig[],
   places: ReadonlyMap<string, VxlanPlace>,
 ): void {
+  /** Tunnel by "receiving socket VNI". */
   const seen = new Map<string, string>();
   for (const { name, vni, port } of tunnels) {
-    const key = `${places.get(name)?.receivers[0]} ${vni}`;
-    const other = seen.get(key);
-    if (other !== undefined) {
-      throw new CulvertError(
-        "CULVERT_VNI_IN_USE",
-        `tunnels ${other} and ${name} both have VNI ${vni} on the same address and port ${port}`,
-        { hint: "give one of them another `vni` or `port`" },
-      );
+    const { receivers, groupReceiver } = places.get(name) as VxlanPlace;
+    for (const [socket, what] of [
+      [receivers[0], "address"],
+      [groupReceiver, "multicast group"],
+    ] as const) {
+      if (socket < 0) continue;
+      const other = seen.get(`${socket} ${vni}`);
+      if (other !== undefined) {
+        throw new CulvertError(
+          "CULVERT_VNI_IN_USE",
+          `tunnels ${other} and ${name} both have VNI ${vni} on the same ${what} and port ${port}`,
+          { hint: "give one of them another `vni` or `port`" },
+        );
+      }
+      seen.set(`${socket} ${vni}`, name);
     }
-    seen.set(key, name);
   }
 }
 

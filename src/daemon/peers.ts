@@ -6,6 +6,7 @@ import { CulvertError } from "../errors.js";
 import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
+import { isMulticastIp } from "../wire/ip-address.js";
 import { ipOf } from "./addresses.js";
 import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
@@ -19,16 +20,19 @@ export class Peers {
   }
 
   /**
-   * Takes a reference to a remote. Throws CULVERT_TABLE_FULL when there is no room for another.
+   * Takes a reference to a remote, or to a multicast group, which never sends. Throws
+   * CULVERT_TABLE_FULL when there is no room for another.
    * @param port UDP port, 0 for IPIP. @param vni 0 for IPIP
    * @returns its row
    */
   acquire(tunnel: number, dst: string, port = 0, vni = 0): number {
     const remotes = this.#remotes;
-    const { w0, w1, w2, w3 } = ipOf(dst);
+    const address = ipOf(dst);
+    const { w0, w1, w2, w3 } = address;
+    const flags = isMulticastIp(address) ? 0 : REMOTE_FLAG_ALLOWED;
     const known = remotes.find(tunnel, w0, w1, w2, w3, port, vni) >= 0;
     const senderKnown = remotes.findSender(tunnel, w0, w1, w2, w3) >= 0;
-    const row = remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, REMOTE_FLAG_ALLOWED);
+    const row = remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, flags);
     if (row < 0) {
       throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${dst}`, {
         hint: `the daemon holds at most ${remotes.maxRemotes} remotes of all tunnels`,

@@ -3,6 +3,7 @@
 
 import { native } from "#native";
 import type { VxlanTunnelConfig } from "../config/effective.js";
+import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -18,10 +19,13 @@ export interface PlanParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly counters: Counters;
+  readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
   readonly ipipReceivers: readonly number[];
 }
+
+const NO_SOCKET = -1;
 
 /** One plan per worker; each gets an eventfd of its own. */
 export function workerPlans(parts: PlanParts): WorkerPlan[] {
@@ -34,6 +38,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       counters: parts.counters.sharedState(),
+      events: parts.events.workerState(worker),
       vxlan: parts.tunnels
         .filter((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")
         .map((tunnel) => vxlanPlan(tunnel, worker)),
@@ -89,9 +94,14 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
     fdb: tunnel.fdb.sharedState(),
     neigh: tunnel.neigh.sharedState(),
     flood: tunnel.flood.sharedState(),
+    bumBuckets: tunnel.bumBuckets,
     dev: config.dev ?? "",
     sendSockets: tunnel.senders[worker],
+    socketCount: tunnel.socketCount,
+    flowLabel: config.flowlabel === "auto" ? 0 : config.flowlabel,
     receiveSocket: tunnel.receivers[worker],
+    // Every socket of a group gets a copy of what is sent to it: one worker reads.
+    groupSocket: worker === 0 ? tunnel.groupReceiver : NO_SOCKET,
     udpSegment: tunnel.udpSegment,
   };
 }

@@ -9,6 +9,7 @@ import { replaceNeighbour } from "../netlink/neighbours.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { addRoute } from "../netlink/routes.js";
 import type { Logger } from "../telemetry/log.js";
+import type { Progress } from "./progress.js";
 import type { TunnelRuntime } from "./tunnel.js";
 
 /**
@@ -19,10 +20,12 @@ export function setUpLinks(
   rtnl: NetlinkSocket,
   tunnels: readonly TunnelRuntime[],
   log: Logger,
+  progress: Progress,
 ): void {
   /** Tunnel by "destination metric". */
   const routed = new Map<string, string>();
-  for (const tunnel of tunnels) {
+  for (const [done, tunnel] of tunnels.entries()) {
+    progress.report("devices set up", done, tunnels.length);
     const { ifindex } = tunnel.device;
     for (const address of tunnel.config.addresses) replaceAddress(rtnl, ifindex, address);
     setLink(rtnl, ifindex, { up: true });

@@ -1,15 +1,16 @@
 // Opens the underlay's sockets: receiving UDP sockets (one per address and port, shared by all
-// tunnels on it, one more per worker), pools of sending UDP sockets, and raw IPIP sockets. Names
-// the holder of a port that is taken.
+// tunnels on it, one more per worker), those that send (send-pools.ts, or a receiving socket where
+// the source port is fixed to its port), and raw IPIP sockets. Names the holder of a port that is
+// taken.
 
-import { randomInt } from "node:crypto";
 import {
   native,
   SOCKET_GRO,
-  SOCKET_NO_CHECKSUM,
   SOCKET_REUSE_PORT,
   SOCKET_SEND_ONLY,
+  SOCKET_ZERO_CHECKSUM_RX,
 } from "#native";
+import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
 import { EADDRINUSE } from "../packet/errno.js";
@@ -17,18 +18,13 @@ import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
+import { type SendOptions, SendPools, sendFlags } from "./send-pools.js";
 
 /**
  * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does
  * not bind.
  */
-const BUFFER_BYTES = 8 * 1024 * 1024;
-/** Source ports per pool, for entropy in the underlay's hashes; a power of two. */
-export const SOURCE_PORTS = 16;
-/** Where source ports come from [RFC 7348 § 5]: the dynamic range. */
-const FIRST_SOURCE_PORT = 49152;
-const LAST_SOURCE_PORT = 65535;
-const PORT_ATTEMPTS = 64;
+export const BUFFER_BYTES = 8 * 1024 * 1024;
 
 /** Where a socket is bound. */
 export interface Endpoint {
@@ -37,13 +33,18 @@ export interface Endpoint {
   readonly dev: string;
 }
 
-export interface SendOptions {
-  /** Outer TTL or hop limit; 0: the route's. */
-  readonly ttl: number;
-  /** false: outer UDP checksum zero. */
-  readonly checksum: boolean;
+/** The receiving sockets of one address and port. */
+interface Receivers {
+  /** One per worker. */
+  readonly sockets: number[];
+  /** SOCKET_ZERO_CHECKSUM_RX or 0. */
+  receiveFlags: number;
+  /** How they send, once a tunnel sends through them. */
+  sendFlags: number | undefined;
 }
 
+const nameOf = ({ local, dev }: Endpoint, port: number): string =>
+  `${textOf(local)}%${dev}:${port}`;
 const family = (address: IpAddress): 4 | 6 => (isIpv4(address) ? 4 : 6);
 const words = ({ w0, w1, w2, w3 }: IpAddress): Int32Array => Int32Array.of(w0, w1, w2, w3);
 
@@ -52,27 +53,85 @@ export class Sockets {
   readonly #rtnl: NetlinkSocket;
   readonly #workers: number;
   readonly #udpGro: boolean;
-  /** Receiving sockets by "address%dev:port", one per worker. */
-  readonly #receivers = new Map<string, number[]>();
-  /**
-   * Pools of sending sockets by where and how they send, and worker; tunnels that agree share one.
-   */
-  readonly #senders = new Map<string, number[]>();
+  readonly #pools: SendPools;
+  /** By "address%dev:port". */
+  readonly #receivers = new Map<string, Receivers>();
 
   constructor(descriptors: Descriptors, rtnl: NetlinkSocket, workers: number, udpGro: boolean) {
     this.#descriptors = descriptors;
     this.#rtnl = rtnl;
     this.#workers = workers;
     this.#udpGro = udpGro;
+    this.#pools = new SendPools({
+      descriptors,
+      nameOf,
+      open: (endpoint, port, flags) => this.#openUdp(endpoint, port, flags),
+      error: (endpoint, options, result) => this.#senderError(endpoint, options, result),
+    });
   }
 
   /**
    * Receiving sockets for an address and port, one per worker; the same ones for the same endpoint.
+   * @param zeroChecksum take IPv6 datagrams without checksum; one tunnel that asks for it gets it
+   * for all that share the sockets
    */
-  receivers(endpoint: Endpoint, port: number): readonly number[] {
-    const key = `${textOf(endpoint.local)}%${endpoint.dev}:${port}`;
-    const known = this.#receivers.get(key);
-    if (known !== undefined) return known;
+  receivers(endpoint: Endpoint, port: number, zeroChecksum = false): readonly number[] {
+    const name = nameOf(endpoint, port);
+    let group = this.#receivers.get(name);
+    if (group === undefined) {
+      group = {
+        sockets: this.#openReceivers(endpoint, port),
+        receiveFlags: 0,
+        sendFlags: undefined,
+      };
+      this.#receivers.set(name, group);
+    }
+    if (zeroChecksum && group.receiveFlags === 0) {
+      group.receiveFlags = SOCKET_ZERO_CHECKSUM_RX;
+      this.#configure(endpoint, group);
+    }
+    return group.sockets;
+  }
+
+  /**
+   * One worker's sending sockets, a power of two of them, each with a source port of its own. To be
+   * asked for after all receiving sockets: a source port must not take a tunnel's port. A range of
+   * one port that is a tunnel's port is sent from by its receiving socket: then both directions
+   * have the same ports, as stateful firewalls want it.
+   */
+  senders(endpoint: Endpoint, options: SendOptions, worker: number): readonly number[] {
+    const { min, max } = options.ports;
+    const own = min === max ? this.#receivers.get(nameOf(endpoint, min)) : undefined;
+    if (own === undefined) return this.#pools.pool(endpoint, options, worker);
+    const flags = sendFlags(options);
+    if (own.sendFlags !== undefined && own.sendFlags !== flags) {
+      throw new CulvertError(
+        "CULVERT_SOURCE_PORT",
+        `source port ${min} is the port that tunnels receive on at ${textOf(endpoint.local)}: ` +
+          "their one socket cannot send with and without DF, UDP checksum or flow label",
+        {
+          hint:
+            "give tunnels with this `srcport` the same `df` (not inherit), `udp_csum`, " +
+            "`udp6_zero_csum_tx` and `flowlabel`, or give one of them a range of other ports",
+        },
+      );
+    }
+    if (own.sendFlags === undefined) {
+      own.sendFlags = flags;
+      this.#configure(endpoint, own);
+    }
+    return [own.sockets[worker]];
+  }
+
+  /** A raw socket that sends IPIP packets with their outer header, or receives those to `local`. */
+  raw(endpoint: Endpoint, direction: "send" | "receive"): number {
+    const flags = direction === "send" ? SOCKET_SEND_ONLY : 0;
+    const fd = native.rawOpen(words(endpoint.local), endpoint.dev, flags, BUFFER_BYTES);
+    if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(endpoint.local)}`, fd, undefined);
+    return this.#descriptors.own(fd);
+  }
+
+  #openReceivers(endpoint: Endpoint, port: number): number[] {
     const gro = this.#udpGro ? SOCKET_GRO : 0;
     // The first one binds alone: SO_REUSEPORT from the start would silently share a port with
     // another daemon.
@@ -85,51 +144,31 @@ export class Sockets {
       if (next < 0) throw this.#portError(endpoint, port, next);
       sockets.push(this.#descriptors.own(next));
     }
-    this.#receivers.set(key, sockets);
     return sockets;
   }
 
-  /**
-   * One worker's pool of sending sockets, each with a source port of its own; the same one for the
-   * same endpoint and options. To be asked for after all receiving sockets: a source port must not
-   * take a tunnel's port.
-   */
-  senders(endpoint: Endpoint, options: SendOptions, worker: number): readonly number[] {
-    const { ttl, checksum } = options;
-    const key = `${textOf(endpoint.local)}%${endpoint.dev} ${ttl} ${checksum} ${worker}`;
-    let pool = this.#senders.get(key);
-    if (pool === undefined) {
-      pool = Array.from({ length: SOURCE_PORTS }, () => this.#openSender(endpoint, options));
-      this.#senders.set(key, pool);
+  #configure({ local }: Endpoint, { sockets, receiveFlags, sendFlags: flags = 0 }: Receivers) {
+    for (const fd of sockets) {
+      const result = native.socketConfigure(fd, family(local), receiveFlags | flags);
+      if (result < 0) throw socketError(`socket on ${textOf(local)}`, result, undefined);
     }
-    return pool;
-  }
-
-  /** A raw socket that sends IPIP packets with their outer header, or receives those to `local`. */
-  raw(endpoint: Endpoint, direction: "send" | "receive"): number {
-    const flags = direction === "send" ? SOCKET_SEND_ONLY : 0;
-    const fd = native.rawOpen(words(endpoint.local), endpoint.dev, flags, BUFFER_BYTES);
-    if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(endpoint.local)}`, fd, undefined);
-    return this.#descriptors.own(fd);
-  }
-
-  #openSender(endpoint: Endpoint, options: SendOptions): number {
-    let result = -EADDRINUSE;
-    const flags = SOCKET_SEND_ONLY | (options.checksum ? 0 : SOCKET_NO_CHECKSUM);
-    for (let attempt = 0; attempt < PORT_ATTEMPTS && result === -EADDRINUSE; attempt++) {
-      const port = randomInt(FIRST_SOURCE_PORT, LAST_SOURCE_PORT + 1);
-      result = this.#openUdp(endpoint, port, flags);
-    }
-    if (result < 0)
-      throw socketError(`sending socket on ${textOf(endpoint.local)}`, result, undefined);
-    this.#descriptors.own(result);
-    const ttl = native.socketSetTtl(result, family(endpoint.local), options.ttl);
-    if (ttl < 0) throw socketError(`sending socket with TTL ${options.ttl}`, ttl, undefined);
-    return result;
   }
 
   #openUdp({ local, dev }: Endpoint, port: number, flags: number): number {
     return native.udpOpen(family(local), words(local), port, dev, flags, BUFFER_BYTES);
+  }
+
+  #senderError(endpoint: Endpoint, { ports }: SendOptions, result: number): Error {
+    const { min, max } = ports;
+    const address = textOf(endpoint.local);
+    if (result !== -EADDRINUSE)
+      return socketError(`sending socket on ${address}`, result, undefined);
+    if (min === max) return this.#portError(endpoint, min, result);
+    return new CulvertError(
+      "CULVERT_SOURCE_PORT",
+      `no source port of ${min}-${max} is free at ${address}`,
+      { hint: "see `ss -uanp`; give `srcport` a range with free ports" },
+    );
   }
 
   #portError(endpoint: Endpoint, port: number, result: number): Error {

@@ -13,7 +13,9 @@ import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
 export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
   const { config, index } = tunnel;
   const row = ({ dst, port, vni }: RemoteConfig) => peers.acquire(index, dst, port, vni);
-  for (const remote of config.remotes) {
+  const { group, port, vni } = config;
+  const groups = group === undefined ? [] : [{ dst: group, port, vni }];
+  for (const remote of [...groups, ...config.remotes]) {
     const added = row(remote);
     if (tunnel.flood.append(added) === TABLE_EXISTS) peers.release(added);
   }
@@ -25,7 +27,10 @@ export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
   for (const { ip, mac } of config.neighbors) {
     const { w0, w1, w2, w3 } = ipOf(ip);
     const { hi, lo } = macOf(mac);
-    tunnel.neigh.replace({ address: [w0, w1, w2, w3], hi, lo, flags: NEIGH_PERMANENT });
+    const entry = { address: [w0, w1, w2, w3], hi, lo, flags: NEIGH_PERMANENT } as const;
+    if (tunnel.neigh.replace(entry) === TABLE_FULL) {
+      throw tableFull(config.name, "neighbors", tunnel.neigh.maxEntries);
+    }
   }
 }
 

@@ -5,8 +5,11 @@
 import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
+import { bumBuckets } from "../forwarding/bum-limit.js";
 import { Neigh } from "../neigh/neigh.js";
 import { RouteTable } from "../routes/route-table.js";
+import { monotonicMilliseconds } from "../shared-memory/clock.js";
+import { MAX_REMOTES } from "../shared-memory/limits.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.js";
 import type { Mac } from "../wire/mac.js";
@@ -40,10 +43,16 @@ export interface VxlanRuntime extends CommonTunnel {
   readonly fdb: Fdb;
   readonly neigh: Neigh;
   readonly flood: FloodList;
+  /** Buckets of `bum_limit_pps`, shared by the workers (bum-limit.ts). */
+  readonly bumBuckets: SharedArrayBuffer;
   /** Receiving sockets, one per worker. */
   readonly receivers: readonly number[];
-  /** Sending sockets, a pool per worker. */
+  /** Socket that receives for the multicast group; -1: there is none. */
+  readonly groupReceiver: number;
+  /** Sending sockets of each worker: a pool, with `df: inherit` followed by one that sets DF. */
   readonly senders: readonly (readonly number[])[];
+  /** Sockets of one pool. */
+  readonly socketCount: number;
   readonly udpSegment: boolean;
 }
 
@@ -74,8 +83,10 @@ export function pathMtu_bytes(
   return underlayMtu_bytes - (isIpv4(local) ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES);
 }
 
-/** Neighbours per tunnel. */
+/** Neighbours of a tunnel that answers for them (`proxy`, `rsc`). */
 export const MAX_NEIGHBOURS = 65_536;
+/** Neighbours of any other tunnel, which the host alone uses: one per remote that there can be. */
+export const MAX_HOST_NEIGHBOURS = MAX_REMOTES;
 /** Routes per IPIP tunnel. */
 export const MAX_ROUTES = 131_072;
 
@@ -83,8 +94,9 @@ export const MAX_ROUTES = 131_072;
 export function vxlanTables(config: VxlanTunnelConfig) {
   return {
     fdb: Fdb.create(config.max_entries),
-    neigh: Neigh.create(MAX_NEIGHBOURS),
+    neigh: Neigh.create(config.proxy || config.rsc ? MAX_NEIGHBOURS : MAX_HOST_NEIGHBOURS),
     flood: FloodList.create(),
+    bumBuckets: bumBuckets(config.bum_limit_pps, monotonicMilliseconds()),
   };
 }
 

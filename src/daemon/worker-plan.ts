@@ -1,6 +1,7 @@
 // What the main thread tells a data-plane worker at its start: descriptors, numbers and shared
 // memory, nothing else. Structured-clonable; the worker makes its forwarding objects from it.
 
+import type { WorkerEventsState } from "../events/worker-events.js";
 import type { FdbState } from "../fdb/fdb.js";
 import type { FloodListState } from "../fdb/flood-list.js";
 import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
@@ -25,12 +26,20 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly fdb: FdbState;
   readonly neigh: NeighState;
   readonly flood: FloodListState;
+  /** Buckets of `bumLimit_pps` (bum-limit.ts). */
+  readonly bumBuckets: SharedArrayBuffer;
   /** Underlay device that the sockets are bound to, or "". */
   readonly dev: string;
-  /** Descriptors of the sending sockets. */
+  /** Descriptors of the sending sockets: one pool or two, see `UdpSender`. */
   readonly sendSockets: readonly number[];
+  /** Sockets of one pool. */
+  readonly socketCount: number;
+  /** Of outer IPv6 headers; 0: as the sockets choose. */
+  readonly flowLabel: number;
   /** Descriptor of the receiving socket, shared by the tunnels of one address and port. */
   readonly receiveSocket: number;
+  /** Descriptor of the socket that receives for the tunnel's multicast group; -1: not this worker. */
+  readonly groupSocket: number;
   readonly udpSegment: boolean;
 }
 
@@ -48,6 +57,7 @@ export interface WorkerPlan {
   readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
   readonly counters: CountersState;
+  readonly events: WorkerEventsState;
   readonly vxlan: readonly VxlanTunnelPlan[];
   readonly ipip: readonly IpipTunnelPlan[];
   /**

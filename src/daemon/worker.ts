@@ -4,11 +4,14 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOTS } from "#native";
 import { NativeDevice } from "../device/native-device.js";
+import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodList } from "../fdb/flood-list.js";
+import { BumQueue } from "../forwarding/bum-queue.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
+import { PathErrors } from "../forwarding/path-errors.js";
 import { SourcePolicy } from "../forwarding/source-policy.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../forwarding/vxlan-ingress.js";
@@ -21,7 +24,7 @@ import { IngressBatch } from "../packet/ingress-batch.js";
 import { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
 import { WorkerCounters } from "../telemetry/counters.js";
-import { NativeReceiver, RawSender, UdpSender } from "../underlay/native-underlay.js";
+import { NativeReceiver, RawSender, SocketErrors, UdpSender } from "../underlay/native-underlay.js";
 import type {
   DevicePlan,
   IpipTunnelPlan,
@@ -43,25 +46,55 @@ const SLICE_US = 10_000;
 class WorkerParts {
   readonly egress: EgressBatch;
   readonly ingress: IngressBatch;
+  readonly queue: BumQueue;
   readonly egressHandle: EgressHandle;
+  /** Of the queue's batch. */
+  readonly queueHandle: EgressHandle;
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
   readonly counters: WorkerCounters;
+  readonly events: WorkerEvents;
   readonly writer: RunWriter;
+  readonly errors: PathErrors;
+  /** Sockets whose errors are taken already: tunnels may share them. */
+  readonly polled: Set<number>;
+  /** By descriptor of the receiving socket. */
+  readonly #ports = new Map<number, VxlanIngress>();
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
+    this.events = new WorkerEvents(plan.events, this.counters);
     this.egress = new EgressBatch();
     this.ingress = new IngressBatch();
-    const { arena, frames, sends } = this.egress;
-    this.egressHandle = handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
+    this.queue = new BumQueue();
+    this.egressHandle = this.#register(this.egress);
+    this.queueHandle = this.#register(this.queue.batch);
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
+    this.errors = new PathErrors(this.remotes, this.counters);
+    this.polled = new Set(plan.vxlan.map(({ receiveSocket }) => receiveSocket));
   }
 
   device(index: number, plan: DevicePlan): NativeDevice {
     return new NativeDevice({ index, ...plan }, this.egressHandle, this.ingressHandle);
+  }
+
+  /** The port of a receiving socket; tunnels on one socket share it. */
+  port(fd: number, name: string, dev: string, loop: WorkerLoop): VxlanIngress {
+    let port = this.#ports.get(fd);
+    if (port === undefined) {
+      const receiver = new NativeReceiver(fd, "udp", this.ingressHandle);
+      const { ingress: batch, writer, counters, events } = this;
+      port = new VxlanIngress({ receiver, batch, writer, counters, events });
+      this.#ports.set(fd, port);
+      addUdpReceiver(loop, name, port, new SocketErrors(fd, dev), this.errors);
+    }
+    return port;
+  }
+
+  #register({ arena, frames, sends }: EgressBatch): EgressHandle {
+    return handle(native.egressCreate(arena, frames, sends, this.remotes.rows));
   }
 }
 
@@ -70,13 +103,8 @@ function handle<T>(result: T | number): T {
   return result;
 }
 
-function addVxlan(
-  plan: VxlanTunnelPlan,
-  parts: WorkerParts,
-  loop: WorkerLoop,
-  ports: Map<number, VxlanIngress>,
-): void {
-  const { remotes, counters, egress, egressHandle, ingressHandle } = parts;
+function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): void {
+  const { remotes, counters, events, egress, egressHandle, queue, queueHandle } = parts;
   const device = parts.device(plan.index, plan.device);
   const tunnel: VxlanTunnel = {
     ...plan,
@@ -86,18 +114,39 @@ function addVxlan(
     flood: FloodList.attach(plan.flood),
     device,
   };
-  const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);
-  const { udpSegment } = plan;
-  const forward = new VxlanEgress({ tunnel, batch: egress, remotes, sender, counters, udpSegment });
+  const { sendSockets, socketCount, dev, flowLabel } = plan;
+  const senderOn = (handle: EgressHandle) =>
+    new UdpSender(sendSockets, socketCount, dev, flowLabel, handle);
+  const forward = new VxlanEgress({
+    ...{ tunnel, batch: egress, remotes, sender: senderOn(egressHandle), counters, events },
+    ...{ queue, queueSender: senderOn(queueHandle), udpSegment: plan.udpSegment },
+  });
   addDevice(loop, device, plan.device.name, forward);
-  let port = ports.get(plan.receiveSocket);
-  if (port === undefined) {
-    const receiver = new NativeReceiver(plan.receiveSocket, "udp", ingressHandle);
-    port = new VxlanIngress({ receiver, batch: parts.ingress, writer: parts.writer, counters });
-    ports.set(plan.receiveSocket, port);
-    addReceiver(loop, "udp socket", port);
+  parts.port(plan.receiveSocket, "udp socket", dev, loop).add(tunnel);
+  if (plan.groupSocket >= 0) {
+    parts.port(plan.groupSocket, "multicast socket", dev, loop).add(tunnel);
   }
-  port.add(tunnel);
+  for (const fd of sendSockets) {
+    if (parts.polled.has(fd)) continue;
+    parts.polled.add(fd);
+    const errors = new SocketErrors(fd, dev);
+    loop.add({ fd, name: "sending socket", run: () => Math.min(0, parts.errors.drain(errors)) });
+  }
+}
+
+/** The socket may send as well (`srcport` fixed to `port`): errors then wait in it. */
+function addUdpReceiver(
+  loop: WorkerLoop,
+  name: string,
+  ingress: VxlanIngress,
+  errors: SocketErrors,
+  pathErrors: PathErrors,
+): void {
+  const run = (now_s: number, now_ms: number) => {
+    const moved = ingress.run(RECEIVE_SLOTS, now_s, now_ms);
+    return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
+  };
+  loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
 function addDevice(
@@ -106,11 +155,11 @@ function addDevice(
   name: string,
   egress: VxlanEgress | IpipEgress,
 ): void {
-  loop.add({ fd, name: `device ${name}`, run: () => egress.run(MAX_FRAMES) });
+  loop.add({ fd, name: `device ${name}`, run: (_now_s, now_ms) => egress.run(MAX_FRAMES, now_ms) });
 }
 
 function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
-  const run = (now_s: number) => ingress.run(RECEIVE_SLOTS, now_s);
+  const run = (now_s: number, now_ms: number) => ingress.run(RECEIVE_SLOTS, now_s, now_ms);
   loop.add({ fd: ingress.receiver.fd, name, run });
 }
 
@@ -137,15 +186,16 @@ function main(plan: WorkerPlan): void {
   const loop = new WorkerLoop({
     wakeFd: plan.wakeFd,
     busyPoll_us: plan.busyPoll_us,
+    backlog: parts.queue,
+    onWake: (now_s) => parts.events.begin(now_s),
     onSourceLost: (name, errno) => send({ kind: "source-lost", name, errno }),
   });
-  const ports = new Map<number, VxlanIngress>();
-  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop, ports);
+  for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop);
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
   for (const fd of plan.ipipReceiveSockets) {
     const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);
-    const { ingress: batch, writer, counters } = parts;
-    const ingress = new IpipIngress({ receiver, batch, writer, counters });
+    const { ingress: batch, writer, counters, events } = parts;
+    const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
     for (const tunnel of ipip) ingress.add(tunnel);
     addReceiver(loop, "raw socket", ingress);
   }

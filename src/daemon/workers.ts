@@ -13,8 +13,12 @@ import type { WorkerMessage, WorkerPlan } from "./worker-plan.js";
 
 /** How long a worker may take to leave its loop before its thread is ended: milliseconds. */
 const STOP_PATIENCE_MS = 3000;
-/** JavaScript heap of a worker, MiB: packets live outside of it, so it needs next to nothing. */
+/**
+ * JavaScript heap of a worker, MiB: packets live outside of it, so it needs next to nothing, and
+ * some 10 KiB for the forwarding objects of each tunnel.
+ */
 const HEAP_MIB = 64;
+const HEAP_KIB_PER_TUNNEL = 32;
 /** Cores for one worker with `workers: auto`: the kernel's own work for a tunnel takes the rest. */
 const CORES_PER_WORKER = 4;
 const MAX_AUTO_WORKERS = 4;
@@ -22,6 +26,10 @@ const MAX_AUTO_WORKERS = 4;
 /** The number of workers that `workers: auto` stands for on this machine. */
 export function autoWorkers(cores: number = availableParallelism()): number {
   return Math.min(MAX_AUTO_WORKERS, Math.max(1, Math.floor(cores / CORES_PER_WORKER)));
+}
+
+function heap_mib({ vxlan, ipip }: WorkerPlan): number {
+  return HEAP_MIB + Math.ceil(((vxlan.length + ipip.length) * HEAP_KIB_PER_TUNNEL) / 1024);
 }
 
 function startError(cause: Error): CulvertError {
@@ -71,7 +79,7 @@ export class Workers {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: plan,
       name: `culvert-${plan.worker}`,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+      resourceLimits: { maxOldGenerationSizeMb: heap_mib(plan) },
     });
     const done = once(worker, "exit").catch(() => undefined);
     this.#threads.push({ worker, wakeFd: plan.wakeFd, done });

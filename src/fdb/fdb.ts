@@ -101,6 +101,7 @@ export type FdbState = SharedTableState;
 
 export class Fdb {
   readonly #table: SharedTable;
+  #movedFrom = -1;
 
   private constructor(table: SharedTable) {
     this.#table = table;
@@ -160,6 +161,11 @@ export class Fdb {
     const result = this.#learnLocked(hi, lo, remote, now_s);
     table.unlock();
     return result;
+  }
+
+  /** Row of the remote that the MAC of the last FDB_MOVED was behind until then. */
+  get movedFrom(): number {
+    return this.#movedFrom;
   }
 
   /** Adds an entry. @param flags 0 (dynamic), FDB_STATIC or FDB_PERMANENT */
@@ -250,8 +256,9 @@ export class Fdb {
    */
   list(): FdbEntry[] {
     const entries: FdbEntry[] = [];
-    for (let slot = 0; slot < this.#table.capacity; slot++) {
-      if (this.#table.readSlot(slot)) entries.push(this.#entry());
+    const table = this.#table;
+    for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
+      if (table.readSlot(slot)) entries.push(this.#entry());
     }
     return entries;
   }
@@ -272,6 +279,7 @@ export class Fdb {
     }
     if (this.#remote() === remote) return FDB_REFRESHED;
     if ((this.#flags() & FDB_FIXED) !== 0) return FDB_STATIC_CONFLICT;
+    this.#movedFrom = this.#remote();
     this.#setValue(remote, FDB_LEARNED, now_s);
     table.update(slot);
     return FDB_MOVED;

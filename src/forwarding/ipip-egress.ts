@@ -41,7 +41,7 @@ import {
 import { LOCATE_COLUMNS, LOCATE_VERSION, locatePacket } from "../wire/locate.js";
 import { ECN_MASK } from "./ecn.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
-import { SendList, type TooBigAnswerer } from "./send-list.js";
+import { SendList, type TooBigHandler } from "./send-list.js";
 import { markSuperpacket } from "./superpacket.js";
 
 const MALFORMED = DropReasons.malformed.id;
@@ -65,7 +65,7 @@ export interface IpipEgressParts {
   readonly counters: WorkerCounters;
 }
 
-export class IpipEgress implements TooBigAnswerer {
+export class IpipEgress implements TooBigHandler {
   readonly #tunnel: IpipTunnel;
   readonly #batch: EgressBatch;
   readonly #sender: UnderlaySender;
@@ -101,13 +101,14 @@ export class IpipEgress implements TooBigAnswerer {
     return packets;
   }
 
-  /** From SendList: a packet did not fit the path. */
-  answerTooBig(frame: number, send: number): void {
+  /** From SendList: a packet did not fit the path, and a raw socket does not fragment. */
+  tooBig(frame: number, send: number): boolean {
     const header = this.#batch.sends[send * SEND_WORDS + SEND_HEADER];
     const outer = ipv4Destination(this.#batch.arena, header);
     const path_bytes = this.#sender.pathMtu_bytes(0, 0, IPV4_MAPPED, outer);
     const device_bytes = this.#tunnel.underlayMtu_bytes;
     this.#tellTooBig(frame, path_bytes < 0 ? device_bytes : Math.min(device_bytes, path_bytes));
+    return false;
   }
 
   /**

@@ -1,10 +1,11 @@
 // ARP and neighbour-discovery proxy of a VXLAN tunnel (`proxy: true`): answers from the neigh table
 // instead of flooding the question. As in the kernel (arp_reduce, neigh_reduce) every ARP packet
 // and every neighbour solicitation is consumed here, answered or not: what the table does not know
-// is counted as l3miss.
+// is counted as l3miss, and reported.
 //
 // It runs once per question, not per packet, so building the answer may allocate.
 
+import type { WorkerEvents } from "../events/worker-events.js";
 import {
   NEIGH_RESULT_FLAGS,
   NEIGH_RESULT_HI,
@@ -51,11 +52,13 @@ const ALL_NODES = { w0: 0xff020000, w1: 0, w2: 0, w3: 1 };
 export class NeighbourProxy {
   readonly #tunnel: VxlanTunnel;
   readonly #counters: WorkerCounters;
+  readonly #events: WorkerEvents;
   readonly #found = new Int32Array(NEIGH_RESULT_WORDS);
 
-  constructor(tunnel: VxlanTunnel, counters: WorkerCounters) {
+  constructor(tunnel: VxlanTunnel, counters: WorkerCounters, events: WorkerEvents) {
     this.#tunnel = tunnel;
     this.#counters = counters;
+    this.#events = events;
   }
 
   /** Is this frame one that the proxy takes out of the way? Hot. */
@@ -141,7 +144,9 @@ export class NeighbourProxy {
   }
 
   #lookup({ w0, w1, w2, w3 }: { w0: number; w1: number; w2: number; w3: number }): boolean {
-    return this.#tunnel.neigh.lookup(w0, w1, w2, w3, this.#found);
+    if (this.#tunnel.neigh.lookup(w0, w1, w2, w3, this.#found)) return true;
+    this.#events.l3miss(this.#tunnel.index, w0, w1, w2, w3);
+    return false;
   }
 
   #mac(): { hi: number; lo: number } {

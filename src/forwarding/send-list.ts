@@ -5,20 +5,16 @@
 // - EIO: the egress device has no transmit checksum offload, which UDP_SEGMENT needs
 //   (net/ipv4/udp.c, udp_send_skb). Segmentation is turned off for that remote and the send
 //   repeated one datagram at a time.
-// - EMSGSIZE, with UDP_SEGMENT before 2025 also EINVAL: a datagram exceeds the path MTU. The send
-//   is repeated one datagram at a time, which IP fragments, as with the kernel's vxlan ("df
-//   unset"); and the sender of a superpacket is told by ICMP what would fit, so that it need not
-//   come to that again. Where nothing may be fragmented (IPIP) the frame is dropped and its sender
-//   told.
+// - EMSGSIZE, with UDP_SEGMENT before 2025 also EINVAL: a datagram exceeds the path MTU, which was
+//   not known. Whoever made the list says what becomes of the frame: repeated one datagram at a
+//   time, because it fits (of several in one message another did not) or because it may be
+//   fragmented; or dropped and its sender told by ICMP.
 // - EAGAIN, ENOBUFS: the socket or the device queue stayed full; dropped and counted, as a NIC
 //   does.
 // A repeated superpacket is sent from its start: segments that had left before the failure arrive
 // twice.
 
 import {
-  FRAME_GSO_TYPE,
-  FRAME_WORDS,
-  GSO_NONE,
   SEND_BYTES,
   SEND_FLAGS,
   SEND_FRAME,
@@ -45,22 +41,20 @@ const REPEAT_ALL = 2;
 const REPEAT_EIO = 1;
 const REPEAT_NONE = 0;
 
-/** Tells the sender of a frame that it was too big. */
-export interface TooBigAnswerer {
+/** Decides what becomes of a frame that did not fit the path. */
+export interface TooBigHandler {
   /**
-   * Answers by ICMP, unless the frame would have fitted.
+   * May the frame be sent again, one datagram at a time? If it may not, its sender has been told.
    * @param frame row of the frame in the batch
    * @param send row of the send list that failed: which remote, behind which header
    */
-  answerTooBig(frame: number, send: number): void;
+  tooBig(frame: number, send: number): boolean;
 }
 
 export class SendList {
   readonly #batch: EgressBatch;
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
-  /** Frame answered last: of one that was flooded many sends may fail, one after the other. */
-  #answered = -1;
 
   constructor(batch: EgressBatch, remotes: RemoteTable, counters: WorkerCounters) {
     this.#batch = batch;
@@ -69,21 +63,20 @@ export class SendList {
   }
 
   /** Sends and counts everything in the send list and empties it. */
-  flush(sender: UnderlaySender, tunnel: number, answerer: TooBigAnswerer): void {
+  flush(sender: UnderlaySender, tunnel: number, handler: TooBigHandler): void {
     const batch = this.#batch;
     if (batch.sendCount === 0) return;
-    this.#answered = -1;
     sender.sendBatch(batch);
-    batch.sendCount = this.#settle(tunnel, answerer, sender.fragments ? REPEAT_ALL : REPEAT_EIO);
+    batch.sendCount = this.#settle(tunnel, handler, sender.fragments ? REPEAT_ALL : REPEAT_EIO);
     if (batch.sendCount > 0) {
       sender.sendBatch(batch);
-      this.#settle(tunnel, answerer, REPEAT_NONE);
+      this.#settle(tunnel, handler, REPEAT_NONE);
     }
     batch.beginSends();
   }
 
   /** Counts results. @returns sends to repeat, moved to the front of the list */
-  #settle(tunnel: number, answerer: TooBigAnswerer, repeatable: number): number {
+  #settle(tunnel: number, handler: TooBigHandler, repeatable: number): number {
     const { sends, sendCount } = this.#batch;
     let repeat = 0;
     for (let row = 0; row < sendCount; row++) {
@@ -93,10 +86,10 @@ export class SendList {
         const inner_bytes = sends[at + SEND_BYTES] - result * sends[at + SEND_HEADER_BYTES];
         this.#countSent(tunnel, sends[at + SEND_REMOTE], result, inner_bytes);
       } else if (result < 0) {
-        if (this.#canRepeat(row, -result, repeatable, answerer)) {
+        if (this.#canRepeat(row, -result, repeatable, handler)) {
           this.#batch.moveSend(row, repeat++);
         } else {
-          this.#countFailed(tunnel, row, -result, answerer);
+          this.#countFailed(tunnel, row, -result);
         }
       }
     }
@@ -112,15 +105,17 @@ export class SendList {
     counters.addRemote(remote, RemoteCounter.egressBytes, bytes);
   }
 
-  #canRepeat(row: number, errno: number, repeatable: number, answerer: TooBigAnswerer): boolean {
+  /** May a failed send be tried a second way? What it takes for that is done. */
+  #canRepeat(row: number, errno: number, repeatable: number, handler: TooBigHandler): boolean {
     const { sends } = this.#batch;
     const at = row * SEND_WORDS;
-    if (repeatable === REPEAT_NONE || (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0) return false;
-    if (errno === EIO) {
+    const alone = (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0;
+    if (errno === EIO && repeatable !== REPEAT_NONE && !alone) {
       const remote = sends[at + SEND_REMOTE];
       if (remote >= 0) this.#remotes.setFlags(remote, REMOTE_FLAG_NO_GSO);
-    } else if (repeatable === REPEAT_ALL && (errno === EMSGSIZE || errno === EINVAL)) {
-      if (this.#isSuperpacket(sends[at + SEND_FRAME])) this.#answer(row, answerer);
+    } else if (errno === EMSGSIZE || (errno === EINVAL && repeatable === REPEAT_ALL && !alone)) {
+      const mayRepeat = handler.tooBig(sends[at + SEND_FRAME], row);
+      if (!mayRepeat || repeatable !== REPEAT_ALL || alone) return false;
     } else {
       return false;
     }
@@ -128,25 +123,14 @@ export class SendList {
     return true;
   }
 
-  #isSuperpacket(frame: number): boolean {
-    return this.#batch.frames[frame * FRAME_WORDS + FRAME_GSO_TYPE] !== GSO_NONE;
-  }
-
-  #countFailed(tunnel: number, row: number, errno: number, answerer: TooBigAnswerer): void {
+  #countFailed(tunnel: number, row: number, errno: number): void {
     const packets = this.#batch.wirePackets(this.#batch.sends[row * SEND_WORDS + SEND_FRAME]);
     if (errno === EMSGSIZE) {
       this.#counters.drop(tunnel, TOO_BIG, packets);
-      this.#answer(row, answerer);
     } else if (errno === EAGAIN || errno === ENOBUFS) {
       this.#counters.drop(tunnel, UNDERLAY_BUSY, packets);
     } else {
       this.#counters.drop(tunnel, UNDERLAY_ERROR, packets);
     }
-  }
-
-  #answer(row: number, answerer: TooBigAnswerer): void {
-    const frame = this.#batch.sends[row * SEND_WORDS + SEND_FRAME];
-    if (frame !== this.#answered) answerer.answerTooBig(frame, row);
-    this.#answered = frame;
   }
 }

@@ -1,6 +1,7 @@
-// Answers for frames that exceed the path of a VXLAN tunnel: ICMP "fragmentation needed" or ICMPv6
-// "packet too big", in an Ethernet frame back to the sender. Frames that are not IP, IPv4 without
-// DF, and multicast get none.
+// Frames that exceed the path of a VXLAN tunnel. May one be fragmented behind its outer header, or
+// is its sender told: ICMP "fragmentation needed" or ICMPv6 "packet too big", in an Ethernet frame
+// back to it, as the kernel does on bridge ports (skb_tunnel_check_pmtu)? What happens to the frame
+// is decided by the caller.
 //
 // The answer bears the frame's own destination, MAC and IP, as source: whoever it comes from, the
 // sender matches it by the packet quoted in it, and an address behind the tunnel passes
@@ -9,6 +10,7 @@
 
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
+import { monotonicSeconds } from "../shared-memory/clock.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import {
@@ -30,49 +32,96 @@ import type { VxlanTunnel } from "./vxlan-tunnel.js";
 /** Longest answer: Ethernet with two VLAN tags and an IPv6 packet of the minimum MTU. */
 const ANSWER_BYTES = 1304;
 
+/** Answers of one worker about one tunnel per second (kernel: net.ipv4.icmp_msgs_per_sec). */
+export const TOO_BIG_ANSWERS_PER_S = 1000;
+
 const DEVICE_ERROR = DropReasons.deviceError.id;
 
-const located = new Int32Array(LOCATE_COLUMNS);
+export class TooBig {
+  readonly #tunnel: VxlanTunnel;
+  readonly #batch: EgressBatch;
+  readonly #counters: WorkerCounters;
+  readonly #located = new Int32Array(LOCATE_COLUMNS);
+  #second_s = 0;
+  #answers = 0;
+  /** Frame answered last: one that is flooded may be too big for many. */
+  #answered = -1;
 
-/**
- * @param frame row of the frame in the batch
- * @param mtu_bytes the longest inner packet that fits; a frame that does fit gets no answer
- */
-export function answerTooBigFrame(
-  batch: EgressBatch,
-  frame: number,
-  mtu_bytes: number,
-  tunnel: VxlanTunnel,
-  counters: WorkerCounters,
-): void {
-  const row = frame * FRAME_WORDS;
-  const at = batch.frames[row + FRAME_OFFSET];
-  const end = at + batch.frames[row + FRAME_LENGTH];
-  if (locateFrame(batch.arena, at, end, located) !== 0) return;
-  if (isMulticastMac(ethernetDestinationHi(batch.arena, at))) return;
-  if (batch.longestFrame_bytes(frame) - (located[LOCATE_L3] - at) <= mtu_bytes) return;
-  const out = batch.allocateScratch(ANSWER_BYTES);
-  if (out < 0) return;
-  batch.releaseScratch(out); // written and given to the device before anything else is allocated
-  const arena = batch.arena;
-  const l3 = located[LOCATE_L3];
-  const header = l3 - at;
-  let body = 0;
-  if (located[LOCATE_VERSION] === 4 && ipv4DontFragment(arena, l3)) {
-    const source = ipv4Destination(arena, l3);
-    body = emitFragmentationNeeded(arena, l3, end, source, mtu_bytes, arena, out + header);
-  } else if (located[LOCATE_VERSION] === 6) {
-    const v6Mtu_bytes = Math.max(IPV6_MIN_MTU_BYTES, mtu_bytes);
-    const source = readIpv6Address(arena, l3 + IPV6_DESTINATION);
-    body = emitPacketTooBig(arena, l3, end, source, v6Mtu_bytes, arena, out + header);
+  constructor(tunnel: VxlanTunnel, batch: EgressBatch, counters: WorkerCounters) {
+    this.#tunnel = tunnel;
+    this.#batch = batch;
+    this.#counters = counters;
   }
-  if (body === 0) return;
-  arena.copyWithin(out, at, l3);
-  writeEthernetDestination(arena, out, ethernetSourceHi(arena, at), ethernetSourceLo(arena, at));
-  const hi = ethernetDestinationHi(arena, at);
-  writeEthernetSource(arena, out, hi, ethernetDestinationLo(arena, at));
-  if (tunnel.device.write(arena, out, header + body) < 0) {
-    return counters.drop(tunnel.index, DEVICE_ERROR, 1);
+
+  /** Frames that come from now on are others. */
+  beginBatch(): void {
+    this.#answered = -1;
   }
-  counters.addTunnel(tunnel.index, TunnelCounter.icmpErrors, 1);
+
+  /**
+   * May a frame that exceeds its path leave in fragments, as far as the frame is concerned? Not
+   * IPv4 with DF, nor IPv6 whose sender can make it shorter; but what goes to a group, where nobody
+   * can be told.
+   */
+  mayFragment(frame: number): boolean {
+    const { arena, frames } = this.#batch;
+    const at = frames[frame * FRAME_WORDS + FRAME_OFFSET];
+    const end = at + frames[frame * FRAME_WORDS + FRAME_LENGTH];
+    const located = this.#located;
+    if (locateFrame(arena, at, end, located) !== 0) return true;
+    if (isMulticastMac(ethernetDestinationHi(arena, at))) return true;
+    const l3 = located[LOCATE_L3];
+    if (located[LOCATE_VERSION] === 4) return !ipv4DontFragment(arena, l3);
+    if (located[LOCATE_VERSION] !== 6) return true;
+    return this.#batch.longestFrame_bytes(frame) - (l3 - at) <= IPV6_MIN_MTU_BYTES;
+  }
+
+  /**
+   * Tells the sender of a frame that `mayFragment` denied, once; beyond TOO_BIG_ANSWERS_PER_S not.
+   * @param longest_bytes the longest frame that fits
+   */
+  answer(frame: number, longest_bytes: number): void {
+    if (frame === this.#answered) return;
+    this.#answered = frame;
+    const now_s = monotonicSeconds();
+    if (now_s !== this.#second_s) this.#answers = 0;
+    this.#second_s = now_s;
+    if (this.#answers >= TOO_BIG_ANSWERS_PER_S) return;
+    this.#answers++;
+    const { arena, frames } = this.#batch;
+    const at = frames[frame * FRAME_WORDS + FRAME_OFFSET];
+    const end = at + frames[frame * FRAME_WORDS + FRAME_LENGTH];
+    if (locateFrame(arena, at, end, this.#located) !== 0) return;
+    const out = this.#batch.allocateScratch(ANSWER_BYTES);
+    if (out < 0) return;
+    this.#batch.releaseScratch(out); // written and given to the device before anything else is allocated
+    const length = this.#write(at, end, longest_bytes, out);
+    if (length === 0) return;
+    const { index, device } = this.#tunnel;
+    if (device.write(arena, out, length) < 0) return this.#counters.drop(index, DEVICE_ERROR, 1);
+    this.#counters.addTunnel(index, TunnelCounter.icmpErrors, 1);
+  }
+
+  /** Writes the answer at `out`. @returns its bytes, 0: none is allowed */
+  #write(at: number, end: number, longest_bytes: number, out: number): number {
+    const { arena } = this.#batch;
+    const l3 = this.#located[LOCATE_L3];
+    const header = l3 - at;
+    const mtu_bytes = longest_bytes - header;
+    let body = 0;
+    if (this.#located[LOCATE_VERSION] === 4) {
+      const source = ipv4Destination(arena, l3);
+      body = emitFragmentationNeeded(arena, l3, end, source, mtu_bytes, arena, out + header);
+    } else {
+      const v6Mtu_bytes = Math.max(IPV6_MIN_MTU_BYTES, mtu_bytes);
+      const source = readIpv6Address(arena, l3 + IPV6_DESTINATION);
+      body = emitPacketTooBig(arena, l3, end, source, v6Mtu_bytes, arena, out + header);
+    }
+    if (body === 0) return 0;
+    arena.copyWithin(out, at, l3);
+    writeEthernetDestination(arena, out, ethernetSourceHi(arena, at), ethernetSourceLo(arena, at));
+    const hi = ethernetDestinationHi(arena, at);
+    writeEthernetSource(arena, out, hi, ethernetDestinationLo(arena, at));
+    return header + body;
+  }
 }

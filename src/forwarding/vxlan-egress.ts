@@ -1,9 +1,9 @@
 // VXLAN egress: device -> underlay. Per frame, once per superpacket:
 //   1. locate headers; a superpacket's offsets go into its row for the segmenter
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
-//   3. outer header: source port by flow hash, TOS (outer-header.ts)
+//   3. outer header: source port by flow hash, TOS, TTL, DF (outer-header.ts)
 //   4. FDB lookup of the destination MAC: a remote, or the flood list (flooder.ts)
-//   5. VXLAN header, send list (vxlan-sends.ts)
+//   5. does it fit the path? VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
 import { FRAME_GSO_TYPE, FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS, GSO_NONE } from "#abi";
@@ -40,20 +40,21 @@ export class VxlanEgress {
     this.#batch = batch;
     this.#counters = counters;
     this.#sends = new VxlanSends(parts);
-    this.#flooder = new Flooder(tunnel, batch, counters, this.#sends);
-    this.#proxy = new NeighbourProxy(tunnel, counters);
-    this.#outer = new OuterHeader(parts.sender.socketCount);
+    this.#flooder = new Flooder(parts, this.#sends);
+    this.#proxy = new NeighbourProxy(tunnel, counters, parts.events);
+    this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 
   /**
-   * Moves at most `limit` frames.
+   * Moves at most `limit` frames; what goes to many remotes may wait in the worker's queue.
+   * @param now_ms of `monotonicMilliseconds`
    * @returns packets on the wire that they stand for, or -errno (-EAGAIN: there was none)
    */
-  run(limit: number): number {
+  run(limit: number, now_ms: number): number {
     const count = this.#tunnel.device.readBatch(this.#batch, limit);
     if (count <= 0) return count;
     this.#batch.beginSends();
-    this.#flooder.refresh();
+    this.#flooder.refresh(now_ms);
     let packets = 0;
     for (let frame = 0; frame < count; frame++) {
       this.#decide(frame);
@@ -78,7 +79,7 @@ export class VxlanEgress {
     if (this.#tunnel.proxy && this.#proxy.consumes(arena, located)) {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
-    this.#outer.decide(this.#batch, at, located);
+    this.#outer.decide(this.#batch, frame, at, located);
     const hi = macHi(arena, at);
     const multicast = isMulticastMac(hi);
     const remote = multicast ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));

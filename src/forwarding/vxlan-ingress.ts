@@ -41,7 +41,7 @@ import {
   LOCATE_VERSION,
   locateFrame,
 } from "../wire/locate.js";
-import { isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
+import { isMulticastMac, isValidSourceMac, macHi, macLoBits } from "../wire/mac.js";
 import {
   VXLAN_FLAG_VNI,
   VXLAN_HEADER_BYTES,
@@ -49,6 +49,7 @@ import {
   vxlanReservedClean,
   vxlanVni,
 } from "../wire/vxlan.js";
+import { BUCKET_INGRESS, BumLimit } from "./bum-limit.js";
 import {
   ECN_DROP,
   ECN_SET_CE,
@@ -64,6 +65,7 @@ import type { VxlanTunnel } from "./vxlan-tunnel.js";
 const TRUNCATED = DropReasons.truncated.id;
 const BAD_FLAGS = DropReasons.badFlags.id;
 const UNKNOWN_VNI = DropReasons.unknownVni.id;
+const BUM_LIMIT = DropReasons.bumLimitIngress.id;
 const OWN_SOURCE = DropReasons.ownSource.id;
 const INVALID_SOURCE_MAC = DropReasons.invalidSourceMac.id;
 const STATIC_MAC_MOVED = DropReasons.staticMacMoved.id;
@@ -79,11 +81,16 @@ const SOURCE_MAC = 6;
 /** Everything that arrives at one UDP port, for all tunnels that share it. */
 export class VxlanIngress extends ReceiveLoop {
   readonly #tunnels = new Map<number, VxlanTunnel>();
+  /** Of the tunnels that have one, by tunnel index. */
+  readonly #limits = new Map<number, BumLimit>();
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
   /** Demultiplexes this tunnel's VNI to it. */
   add(tunnel: VxlanTunnel): void {
+    const { index, bumBuckets, bumLimit_pps } = tunnel;
     this.#tunnels.set(tunnel.vni, tunnel);
+    if (bumLimit_pps === 0) return;
+    this.#limits.set(index, new BumLimit(bumBuckets, BUCKET_INGRESS, bumLimit_pps));
   }
 
   protected override decide(run: number, now_s: number): void {
@@ -117,6 +124,7 @@ export class VxlanIngress extends ReceiveLoop {
     const frame = runs[row + RUN_OFFSET] + VXLAN_HEADER_BYTES;
     const hi = macHi(arena, frame + SOURCE_MAC);
     const lo = macLoBits(arena, frame + SOURCE_MAC);
+    if (tunnel.bumLimit_pps > 0 && this.#exceedsLimit(tunnel, row, frame)) return BUM_LIMIT;
     if (hi === tunnel.macHi && lo === tunnel.macLo) return OWN_SOURCE;
     if (!isValidSourceMac(hi, lo)) return INVALID_SOURCE_MAC;
     if (tunnel.dropInnerVlan && this.#isTagged(frame)) return INNER_VLAN;
@@ -127,7 +135,16 @@ export class VxlanIngress extends ReceiveLoop {
       const reason = this.#look(tunnel, row, frame);
       if (reason >= 0) return reason;
     }
-    return tunnel.learning ? this.#learn(tunnel, hi, lo, remote, now_s) : -1;
+    if (!tunnel.learning) return -1;
+    return this.#learn(tunnel, hi, lo, remote, now_s, runs[row + RUN_SEGMENTS]);
+  }
+
+  /** Is it broadcast or multicast, and more of it than the tunnel takes? */
+  #exceedsLimit(tunnel: VxlanTunnel, row: number, frame: number): boolean {
+    const { runs, arena } = this.batch;
+    if (!isMulticastMac(macHi(arena, frame))) return false;
+    const limit = this.#limits.get(tunnel.index);
+    return limit !== undefined && !limit.take(runs[row + RUN_SEGMENTS], this.now_ms);
   }
 
   #isTagged(frame: number): boolean {
@@ -172,26 +189,39 @@ export class VxlanIngress extends ReceiveLoop {
     return -1;
   }
 
-  /** @returns STATIC_MAC_MOVED, or -1: the frame passes whether its source was learned or not */
-  #learn(tunnel: VxlanTunnel, hi: number, lo: number, remote: number, now_s: number): number {
-    switch (tunnel.fdb.learn(hi, lo, remote, now_s)) {
+  /** @returns STATIC_MAC_MOVED, or -1: the frames pass whether their source was learned or not */
+  #learn(
+    tunnel: VxlanTunnel,
+    hi: number,
+    lo: number,
+    remote: number,
+    now_s: number,
+    segments: number,
+  ): number {
+    const { index, fdb } = tunnel;
+    switch (fdb.learn(hi, lo, remote, now_s)) {
       case FDB_ADDED:
-        this.counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
+        this.counters.addTunnel(index, TunnelCounter.learned, 1);
+        this.events.learned(index, hi, lo, remote);
         return -1;
       case FDB_MOVED:
-        this.counters.addTunnel(tunnel.index, TunnelCounter.moved, 1);
+        this.counters.addTunnel(index, TunnelCounter.moved, 1);
+        this.events.moved(index, hi, lo, remote, fdb.movedFrom);
         return -1;
       case FDB_STATIC_CONFLICT: {
         // A static entry with a port or VNI of its own: the kernel, too, compares addresses only
         // (vxlan_snoop).
-        const fixed = tunnel.fdb.lookup(hi, lo);
-        return fixed >= 0 && tunnel.sources.isHostOf(fixed, remote) ? -1 : STATIC_MAC_MOVED;
+        const fixed = fdb.lookup(hi, lo);
+        if (fixed >= 0 && tunnel.sources.isHostOf(fixed, remote)) return -1;
+        this.events.refusedMac(index, STATIC_MAC_MOVED, remote, hi, lo, segments);
+        return STATIC_MAC_MOVED;
       }
       case FDB_FULL:
-        this.counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
+        this.counters.drop(index, FDB_FULL_EVENT, 1);
+        this.events.refusedMac(index, FDB_FULL_EVENT, remote, hi, lo, 1);
         return -1;
       case FDB_BUSY:
-        this.counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);
+        this.counters.drop(index, FDB_BUSY_EVENT, 1);
         return -1;
       default:
         return -1;

@@ -60,5 +60,7 @@ export interface VxlanTunnel extends VxlanSettings {
   readonly fdb: Fdb;
   readonly neigh: Neigh;
   readonly flood: FloodList;
+  /** What `bumLimit_pps` leaves (bum-limit.ts), shared by the workers. */
+  readonly bumBuckets: SharedArrayBuffer;
   readonly device: Device;
 }

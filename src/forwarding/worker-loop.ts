@@ -1,15 +1,16 @@
 // A data-plane worker's loop: waits for descriptors in native code, and gives each one that is
 // ready one bounded batch.
 //
-//   poll -> for each ready descriptor: run(one batch) -> poll ...
+//   poll -> for each ready descriptor: run(one batch) -> one step of the backlog -> poll ...
 //
 // One synchronous loop, no event loop: a worker wakes for packets and for its eventfd (control).
-// Work per wake-up is bounded by the batch, so no device or socket starves another. A descriptor
+// Work per wake-up is bounded by the batch, so no device or socket starves another. While there is
+// a backlog (frames that wait for their many copies) the loop does not sleep. A descriptor
 // whose device is gone is taken out and reported; the loop goes on with the rest.
 
 import { native, READY_WAITED_US, READY_WORDS } from "#native";
 import { EAGAIN, EBADF, EBADFD, ENODEV, ENXIO } from "../packet/errno.js";
-import { monotonicSeconds } from "../shared-memory/clock.js";
+import { monotonicMilliseconds, secondsOf } from "../shared-memory/clock.js";
 import { BusyPoll } from "./busy-poll.js";
 
 /**
@@ -24,6 +25,7 @@ const GONE: readonly number[] = [ENXIO, EBADF, ENODEV, EBADFD];
 const MAX_FAILURES = 1000;
 const WAKE_TOKEN = 0;
 const FOR_EVER = -1;
+const AT_ONCE = 0;
 
 /** Something to run when its descriptor is readable. */
 export interface Source {
@@ -31,7 +33,14 @@ export interface Source {
   /** For people: "device vxlan100", "udp 10.57.4.20:4789". */
   readonly name: string;
   /** Moves one batch. @returns packets that were moved, superpackets as many as they are, or -errno */
-  run(now_s: number): number;
+  run(now_s: number, now_ms: number): number;
+}
+
+/** Work that waits for a turn between batches. */
+export interface Backlog {
+  readonly pending: boolean;
+  /** Does a bounded part of it. @returns packets that were moved */
+  step(): number;
 }
 
 export interface WorkerLoopOptions {
@@ -41,6 +50,9 @@ export interface WorkerLoopOptions {
   readonly wakeFd: number;
   /** Told of a source that failed for good; it is not run again. */
   readonly onSourceLost: (name: string, errno: number) => void;
+  readonly backlog: Backlog;
+  /** Told of the time at each wake-up, before any source runs. */
+  readonly onWake: (now_s: number) => void;
 }
 
 export class WorkerLoop {
@@ -69,10 +81,15 @@ export class WorkerLoop {
 
   /** Runs until `shouldStop`, asked after each wake-up by the main thread, says so. */
   run(shouldStop: () => boolean): void {
+    const { backlog, onWake } = this.#options;
     while (!this.#stopping) {
-      const busy_us = this.#busyPoll.next_us();
-      const count = native.pollWait(this.#poll, this.#ready, FOR_EVER, busy_us);
-      const now_s = monotonicSeconds();
+      const { pending } = backlog;
+      const busy_us = pending ? 0 : this.#busyPoll.next_us();
+      const timeout_ms = pending ? AT_ONCE : FOR_EVER;
+      const count = native.pollWait(this.#poll, this.#ready, timeout_ms, busy_us);
+      const now_ms = monotonicMilliseconds();
+      const now_s = secondsOf(now_ms);
+      onWake(now_s);
       let moved = 0;
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i];
@@ -80,19 +97,20 @@ export class WorkerLoop {
           native.wakeDrain(this.#options.wakeFd);
           this.#stopping = shouldStop();
         } else {
-          moved += this.#runSource(token, now_s);
+          moved += this.#runSource(token, now_s, now_ms);
         }
       }
+      if (backlog.pending) moved += backlog.step();
       this.#busyPoll.learn(this.#ready[READY_WAITED_US], moved);
     }
     native.descriptorClose(this.#poll);
   }
 
   /** @returns what was moved */
-  #runSource(token: number, now_s: number): number {
+  #runSource(token: number, now_s: number, now_ms: number): number {
     const source = this.#sources[token];
     if (source === undefined) return 0;
-    const moved = source.run(now_s);
+    const moved = source.run(now_s, now_ms);
     if (moved >= 0 || moved === -EAGAIN) {
       this.#failures[token] = 0;
       return Math.max(0, moved);

@@ -116,7 +116,8 @@ export class Neigh {
   /** Every entry, in no order; none is torn. */
   list(): NeighEntry[] {
     const entries: NeighEntry[] = [];
-    for (let slot = 0; slot < this.#table.capacity; slot++) {
+    const table = this.#table;
+    for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
       if (this.#table.readSlot(slot)) entries.push(this.#entry());
     }
     return entries;

@@ -6,6 +6,7 @@ import { native } from "#native";
 import { netlinkError } from "./errors.js";
 import type { NetlinkTransport } from "./netlink-socket.js";
 import { NetlinkSocket } from "./netlink-socket.js";
+import { RtnetlinkGroup } from "./rtnetlink-constants.js";
 
 /** The kernel fills dumps in pieces of at most 32 KiB; a single object stays below this too. */
 const receiveBuffer_bytes = 65_536;
@@ -22,7 +23,7 @@ class NativeTransport implements NetlinkTransport {
 
   send(bytes: Uint8Array): void {
     assert(this.#fd >= 0, "netlink transport is closed");
-    check(native.netlinkSend(this.#fd, bytes, bytes.length), "use");
+    check(native.netlinkSend(this.#fd, bytes, bytes.length, 0), "use");
   }
 
   receive(): Uint8Array {
@@ -41,4 +42,19 @@ class NativeTransport implements NetlinkTransport {
 /** Opens an rtnetlink socket in the network namespace of this process; the caller closes it. */
 export function openNetlink(): NetlinkSocket {
   return new NetlinkSocket(new NativeTransport());
+}
+
+/** Sends to everybody in this network namespace who listens for neighbour notifications. */
+export class NeighbourListeners {
+  #fd = check(native.netlinkOpen(0), "open");
+
+  /** @returns bytes sent, whether anybody listens or not, or -errno */
+  send(datagram: Uint8Array, length: number): number {
+    return native.netlinkSend(this.#fd, datagram, length, RtnetlinkGroup.neighbour);
+  }
+
+  close(): void {
+    if (this.#fd >= 0) native.netlinkClose(this.#fd);
+    this.#fd = -1;
+  }
 }

@@ -39,7 +39,11 @@ export const Rtm = {
   getNeighbour: 30,
 } as const;
 
-export const AddressFamily = { unspecified: 0, inet: 2, inet6: 10 } as const;
+/** `bridge` is what forwarding entries of devices (fdb) go by. */
+export const AddressFamily = { unspecified: 0, inet: 2, bridge: 7, inet6: 10 } as const;
+
+/** Multicast groups of rtnetlink, as bits of sockaddr_nl.nl_groups. */
+export const RtnetlinkGroup = { neighbour: 1 << 2 } as const;
 
 export const IffFlag = { up: 0x1, loopback: 0x8 } as const;
 
@@ -50,6 +54,7 @@ export const LinkAttribute = {
   master: 10,
   linkInfo: 18,
   familySpecific: 26,
+  group: 27,
   extendedMask: 29,
   alternativeName: 53,
 } as const;
@@ -103,8 +108,13 @@ export const RouteFlag = { onlink: 4 } as const;
 export const NeighbourAttribute = {
   destination: 1,
   linkLayerAddress: 2,
+  cacheInfo: 3,
+  port: 6,
+  vni: 7,
   interfaceIndex: 8,
 } as const;
+/** ndmsg.ndm_flags. */
+export const NeighbourFlag = { self: 0x02, router: 0x80 } as const;
 export const NeighbourState = {
   none: 0x00,
   incomplete: 0x01,

@@ -21,6 +21,7 @@ import {
   SEND_RESULT,
   SEND_SOCKET,
   SEND_TOS,
+  SEND_TTL,
   SEND_WORDS,
 } from "#abi";
 
@@ -60,7 +61,8 @@ export class EgressBatch {
    * Adds a send. The header lies at arena offset `header`; native code sends it and the frame
    * behind it.
    * @param tos outer TOS or traffic class
-   * @param flags SEND_NO_GSO or 0
+   * @param flags SEND_NO_GSO, SEND_PARTIAL_CHECKSUM
+   * @param ttl outer TTL or hop limit; 0: the route's
    * @returns false when the list is full
    */
   addSend(
@@ -71,6 +73,7 @@ export class EgressBatch {
     headerBytes: number,
     tos: number,
     flags: number,
+    ttl = 0,
   ): boolean {
     if (this.sendCount === MAX_SENDS) return false;
     const at = this.sendCount * SEND_WORDS;
@@ -82,6 +85,7 @@ export class EgressBatch {
     sends[at + SEND_HEADER_BYTES] = headerBytes;
     sends[at + SEND_TOS] = tos;
     sends[at + SEND_FLAGS] = flags;
+    sends[at + SEND_TTL] = ttl;
     sends[at + SEND_RESULT] = 0;
     sends[at + SEND_BYTES] = 0;
     this.sendCount++;

@@ -3,7 +3,9 @@
 //
 // Free rows are handed out in turn, so that a row is used again as late as possible: an index that
 // a reader took just before the row was freed then most likely points to a free row, not to
-// somebody else.
+// somebody else. The rows of each tunnel form a chain (tunnel-rows.ts).
+
+import { TunnelRows, type TunnelRowsState } from "./tunnel-rows.js";
 
 /** Int32 words of a row (64 bytes: one cache line). */
 export const REMOTE_WORDS = 16;
@@ -23,6 +25,8 @@ export const REMOTE_FLAGS = 9;
 export const REMOTE_REFERENCES = 10;
 /** When a packet last came from it, seconds of `monotonicSeconds`; 0 = never. */
 export const REMOTE_LAST_SEEN = 11;
+/** Outer path MTU as the kernel knows it, bytes; 0 = not known. See path-mtu.ts. */
+export const REMOTE_PMTU = 12;
 /**
  * Row of the same address with the tunnel's own port and VNI that this row keeps alive; -1 = it is
  * that row.
@@ -50,11 +54,14 @@ export interface RemoteEntry {
   readonly flags: number;
   readonly references: number;
   readonly lastSeen_s: number;
+  /** Longest outer packet that the path takes, bytes; 0: not known. */
+  readonly pathMtu_bytes: number;
 }
 
 export interface RemoteRowsState {
   readonly rows: SharedArrayBuffer;
   readonly cursor: SharedArrayBuffer;
+  readonly chains: TunnelRowsState;
 }
 
 export class RemoteRows {
@@ -63,17 +70,20 @@ export class RemoteRows {
   readonly count: number;
   /** Row at which the search for a free one goes on. */
   readonly #cursor: Int32Array;
+  readonly #chains: TunnelRows;
 
   private constructor(state: RemoteRowsState) {
     this.words = new Int32Array(state.rows);
     this.count = this.words.length / REMOTE_WORDS;
     this.#cursor = new Int32Array(state.cursor);
+    this.#chains = TunnelRows.attach(state.chains);
   }
 
-  static create(count: number): RemoteRows {
+  static create(count: number, maxTunnels: number): RemoteRows {
     return new RemoteRows({
       rows: new SharedArrayBuffer(count * REMOTE_WORDS * 4),
       cursor: new SharedArrayBuffer(4),
+      chains: TunnelRows.create(maxTunnels, count).sharedState(),
     });
   }
 
@@ -85,6 +95,7 @@ export class RemoteRows {
     return {
       rows: this.words.buffer as SharedArrayBuffer,
       cursor: this.#cursor.buffer as SharedArrayBuffer,
+      chains: this.#chains.sharedState(),
     };
   }
 
@@ -122,11 +133,27 @@ export class RemoteRows {
     words[at + REMOTE_VNI] = vni;
     words[at + REMOTE_BASE] = base;
     Atomics.store(words, at + REMOTE_STATE, IN_USE);
+    this.#chains.add(tunnel, row);
     return row;
   }
 
+  /** Frees a used row; the writer only. */
   free(row: number): void {
+    this.#chains.remove(this.word(row, REMOTE_TUNNEL), row);
     Atomics.store(this.words, row * REMOTE_WORDS + REMOTE_STATE, FREE);
+  }
+
+  /** The rows of a tunnel, ascending; under the lock only. */
+  ofTunnel(tunnel: number): number[] {
+    return this.#chains.rows(tunnel);
+  }
+
+  /** Makes the chains anew from the rows in use, after a writer died; the writer only. */
+  chainAnew(): void {
+    this.#chains.clear();
+    for (let row = 0; row < this.count; row++) {
+      if (this.isUsed(row)) this.#chains.add(this.word(row, REMOTE_TUNNEL), row);
+    }
   }
 
   /** @returns the row for people, or undefined if it is free */
@@ -149,6 +176,7 @@ export class RemoteRows {
       flags: words[REMOTE_FLAGS],
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
+      pathMtu_bytes: words[REMOTE_PMTU],
     };
   }
 

@@ -26,6 +26,7 @@ import {
   REMOTE_FLAG_LEARNED,
   REMOTE_FLAGS,
   REMOTE_LAST_SEEN,
+  REMOTE_PMTU,
   REMOTE_PORT,
   REMOTE_REFERENCES,
   REMOTE_TUNNEL,
@@ -78,7 +79,7 @@ export class RemoteTable {
     assert(maxTunnels >= 1 && maxTunnels <= MAX_TUNNELS);
     const limits = { keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries: maxRemotes };
     return new RemoteTable(
-      RemoteRows.create(maxRemotes),
+      RemoteRows.create(maxRemotes, maxTunnels),
       new SharedArrayBuffer(maxTunnels * 2 * 4),
       SharedTable.create(limits),
     );
@@ -226,8 +227,7 @@ export class RemoteTable {
     const freed: number[] = [];
     this.#lock();
     try {
-      for (let row = 0; row < this.maxRemotes; row++) {
-        if (!this.#rows.isUsed(row) || this.#rows.word(row, REMOTE_TUNNEL) !== tunnel) continue;
+      for (const row of this.#rows.ofTunnel(tunnel)) {
         if (this.#rows.word(row, REMOTE_REFERENCES) !== 0) continue;
         if (((now_s - this.#rows.word(row, REMOTE_LAST_SEEN)) | 0) < ageing_s) continue;
         this.#free(row);
@@ -271,6 +271,11 @@ export class RemoteTable {
     return base < 0 ? row : base;
   }
 
+  /** Hot. Is this row still a remote of the tunnel? For those who kept its number for a while. */
+  belongsTo(row: number, tunnel: number): boolean {
+    return this.#rows.isUsed(row) && this.#rows.word(row, REMOTE_TUNNEL) === tunnel;
+  }
+
   /** @returns 4 or 6 */
   family(row: number): number {
     return this.#rows.word(row, REMOTE_FAMILY);
@@ -282,6 +287,11 @@ export class RemoteTable {
 
   vni(row: number): number {
     return this.#rows.word(row, REMOTE_VNI);
+  }
+
+  /** Hot. @returns bytes of the longest outer packet that the path takes; 0: not known */
+  pathMtu(row: number): number {
+    return this.#rows.word(row, REMOTE_PMTU);
   }
 
   /** @param word 0..3, most significant first. @returns signed bits */
@@ -299,8 +309,7 @@ export class RemoteTable {
     const entries: RemoteEntry[] = [];
     this.#lock();
     try {
-      for (let row = 0; row < this.maxRemotes; row++) {
-        if (this.#rows.word(row, REMOTE_TUNNEL) !== tunnel) continue;
+      for (const row of this.#rows.ofTunnel(tunnel)) {
         const entry = this.#rows.entry(row);
         if (entry !== undefined) entries.push(entry);
       }
@@ -387,5 +396,6 @@ export class RemoteTable {
       if (!this.#rows.isUsed(row)) continue;
       if (this.#slotOf(row) < 0 || this.#index.value[0] !== row) this.#rows.free(row);
     }
+    this.#rows.chainAnew();
   }
 }

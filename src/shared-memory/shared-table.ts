@@ -26,11 +26,13 @@
 //   counts made anew.
 import assert from "node:assert/strict";
 import { MAX_TABLE_ENTRIES } from "./limits.js";
+import { Occupancy, occupancyWords, STRETCH_SLOTS } from "./occupancy.js";
 import {
   EMPTY,
   hashKey,
   PACKED_KEY_MASK,
   PACKED_VALUE_SHIFT,
+  type SharedTableLimits,
   type SlotLayout,
   STATE_MASK,
   strideBits,
@@ -54,25 +56,12 @@ const SLOT_ATTEMPTS = 8;
 const LOOK_AHEAD = 64;
 /** x86: the processor does not reorder loads (Intel SDM volume 3A, AMD64 APM volume 2). */
 const LOADS_IN_ORDER = process.arch === "x64";
-/** Slots that a sweep over the table handles per acquisition of the lock: some 10 us. */
-const SWEEP_SLOTS = 1024;
 
 export interface SharedTableState extends SlotLayout {
   readonly header: SharedArrayBuffer;
   readonly slots: SharedArrayBuffer;
   readonly maxEntries: number;
   readonly seed: number;
-}
-
-export interface SharedTableLimits {
-  /** At least 2. */
-  readonly keyWords: number;
-  /** At least 1. */
-  readonly valueWords: number;
-  /** The first key word and the first value word are 0..0xffff and share a word of the slot. */
-  readonly packed?: boolean;
-  /** 1..MAX_TABLE_ENTRIES. */
-  readonly maxEntries: number;
 }
 
 export class SharedTable {
@@ -88,6 +77,7 @@ export class SharedTable {
   readonly #header: Int32Array;
   readonly #slots: Int32Array;
   readonly #lock: WriterLock;
+  readonly #occupancy: Occupancy;
   readonly #fence = new Int32Array(new SharedArrayBuffer(4));
   readonly #keyWords: number;
   readonly #valueWords: number;
@@ -106,6 +96,7 @@ export class SharedTable {
     this.#header = new Int32Array(state.header);
     this.#slots = new Int32Array(state.slots);
     this.#lock = new WriterLock(this.#header);
+    this.#occupancy = new Occupancy(this.#header, HEADER_WORDS);
     this.#keyWords = state.keyWords;
     this.#valueWords = state.valueWords;
     this.#packedWords = state.packed ? 1 : 0;
@@ -126,7 +117,7 @@ export class SharedTable {
     assert(keyWords >= 2 && valueWords >= 1 && keyWords + valueWords <= 15);
     const capacity = 1 << (32 - Math.clz32(2 * maxEntries - 1));
     return new SharedTable({
-      header: new SharedArrayBuffer(HEADER_WORDS * 4),
+      header: new SharedArrayBuffer((HEADER_WORDS + occupancyWords(capacity)) * 4),
       slots: new SharedArrayBuffer(capacity * (4 << strideBits({ keyWords, valueWords, packed }))),
       keyWords,
       valueWords,
@@ -231,6 +222,7 @@ export class SharedTable {
     this.#storeValue(at);
     this.#setHead(at, head, USED);
     Atomics.store(this.#header, COUNT, count + 1);
+    this.#occupancy.added(slot);
     return true;
   }
 
@@ -247,6 +239,7 @@ export class SharedTable {
   remove(slot: number): void {
     this.#setState(slot, TOMBSTONE);
     Atomics.sub(this.#header, COUNT, 1);
+    this.#occupancy.removed(slot);
     let at = slot;
     while (this.#stateOf(at) === TOMBSTONE && !this.#isPassed(at)) {
       this.#setState(at, EMPTY);
@@ -262,8 +255,8 @@ export class SharedTable {
    */
   removeWhere(matches: () => boolean): number {
     let removed = 0;
-    for (let from = 0; from < this.capacity; from += SWEEP_SLOTS) {
-      const to = Math.min(from + SWEEP_SLOTS, this.capacity);
+    for (let from = this.usedFrom(0); from < this.capacity; ) {
+      const to = Math.min(from + STRETCH_SLOTS, this.capacity);
       this.lock();
       try {
         for (let slot = from; slot < to; slot++) {
@@ -274,8 +267,14 @@ export class SharedTable {
       } finally {
         this.unlock();
       }
+      from = this.usedFrom(to);
     }
     return removed;
+  }
+
+  /** The first slot at or behind `slot` that `readSlot` may find used; the capacity: none. */
+  usedFrom(slot: number): number {
+    return Math.min(this.capacity, this.#occupancy.usedFrom(slot));
   }
 
   /** Slots that the longest unsuccessful lookup would visit now: how healthy the chains are. */
@@ -383,10 +382,13 @@ export class SharedTable {
   /** Drops what a dead writer left half-written and counts anew. */
   #repair(): void {
     let count = 0;
+    this.#occupancy.clear();
     for (let slot = 0; slot < this.capacity; slot++) {
       const head = this.#slots[slot << this.#strideBits];
       if ((head & WRITING) !== 0) this.#setState(slot, TOMBSTONE);
-      else if ((head & STATE_MASK) === USED) count++;
+      if ((head & WRITING) !== 0 || (head & STATE_MASK) !== USED) continue;
+      count++;
+      this.#occupancy.added(slot);
     }
     Atomics.store(this.#header, COUNT, count);
   }

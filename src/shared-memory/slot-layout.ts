@@ -24,6 +24,17 @@ export interface SlotLayout {
   readonly packed: boolean;
 }
 
+export interface SharedTableLimits {
+  /** At least 2. */
+  readonly keyWords: number;
+  /** At least 1. */
+  readonly valueWords: number;
+  /** The first key word and the first value word are 0..0xffff and share a word of the slot. */
+  readonly packed?: boolean;
+  /** 1..MAX_TABLE_ENTRIES. */
+  readonly maxEntries: number;
+}
+
 /** Width of a slot as a power of two, words: head, key and value, less what shares a word. */
 export function strideBits({ keyWords, valueWords, packed }: SlotLayout): number {
   return 32 - Math.clz32(keyWords + valueWords - (packed ? 1 : 0));

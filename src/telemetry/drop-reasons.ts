@@ -38,6 +38,12 @@ export const DropReasons = Object.freeze({
   /** Kernel: arp_reduce and neigh_reduce of vxlan with `proxy`. */
   l3miss: reason("egress", "l3miss", "The ARP/ND proxy knows no neighbour with this address."),
   noRoute: reason("egress", "no-route", "No route of the tunnel covers the inner destination."),
+  bumLimitEgress: reason("egress", "bum-limit", "A frame to be flooded exceeds bum_limit_pps."),
+  bumQueueFull: reason(
+    "egress",
+    "bum-queue-full",
+    "A frame to be flooded to many remotes found the queue of such frames full.",
+  ),
   noRemotes: reason("egress", "no-remotes", "A frame to be flooded met an empty flood list."),
   /** Kernel: "circular route", tx_errors and collisions. */
   routingLoop: reason("egress", "routing-loop", "The outer packet would enter the tunnel again."),
@@ -48,6 +54,13 @@ export const DropReasons = Object.freeze({
   notIp: reason("egress", "not-ip", "The device gave a packet that is not IPv4."),
   underlayBusy: reason("egress", "underlay-busy", "The socket's send buffer was full (EAGAIN)."),
   underlayError: reason("egress", "underlay-error", "The kernel refused to send the outer packet."),
+  /** ICMP about what was sent: the packet itself was counted as sent. */
+  peerUnreachable: reason(
+    "egress",
+    "peer-unreachable",
+    "ICMP said that a remote cannot be reached, or has no socket at that port.",
+    "event",
+  ),
   gsoUnsupported: reason("egress", "gso-unsupported", "A superpacket of a kind we cannot segment."),
 
   // Ingress: underlay -> device.
@@ -81,12 +94,23 @@ export const DropReasons = Object.freeze({
     "inner-vlan",
     "The inner frame has a VLAN tag, which is not wanted.",
   ),
+  bumLimitIngress: reason(
+    "ingress",
+    "bum-limit",
+    "A broadcast or multicast frame exceeds bum_limit_pps.",
+  ),
   innerMalformed: reason("ingress", "inner-malformed", "An inner header contradicts its length."),
   innerChecksum: reason("ingress", "inner-checksum", "An inner checksum is wrong."),
   /** RFC 6040 section 4.2. */
   ecn: reason("ingress", "ecn", "The outer header says CE, the inner one cannot carry it."),
   fdbFull: reason("ingress", "fdb-full", "A MAC was not learned: max_entries is reached.", "event"),
   fdbBusy: reason("ingress", "fdb-busy", "A MAC was not learned: the FDB was in use.", "event"),
+  eventsLost: reason(
+    "ingress",
+    "events-lost",
+    "Nobody was told of an event (a MAC learned, a miss ...): too many at once.",
+    "event",
+  ),
   /** The kernel's GRO and broken senders: IP protocol 4 whose outer header makes no sense. */
   notIpip: reason("ingress", "not-ipip", "The outer packet is no valid IP-in-IP packet."),
   innerNotIp: reason("ingress", "inner-not-ip", "What IP-in-IP carried is not IPv4."),

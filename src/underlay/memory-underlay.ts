@@ -36,10 +36,12 @@ import {
   SEND_HEADER,
   SEND_HEADER_BYTES,
   SEND_NO_GSO,
+  SEND_PARTIAL_CHECKSUM,
   SEND_REMOTE,
   SEND_RESULT,
   SEND_SOCKET,
   SEND_TOS,
+  SEND_TTL,
   SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
@@ -85,6 +87,8 @@ export interface Addressed extends Datagram {
 export interface Sent extends Addressed {
   /** SEND_NO_GSO stood in its row. */
   readonly alone: boolean;
+  /** Outer TTL or hop limit that its row asked for; 0: the route's, or raw. */
+  readonly ttl: number;
 }
 
 /** `onSend`: the datagram is sent and never arrives. */
@@ -104,11 +108,17 @@ export class MemoryNetwork {
 
   /**
    * A pool of UDP sockets.
-   * @param ports source ports, a power of two of them
+   * @param ports source ports: a power of two of them, or two pools of equal size
    * @param remotes rows as native code reads them (RemoteTable.rows)
+   * @param socketCount of one pool
    */
-  udpSender(source: IpAddress, ports: readonly number[], remotes: Int32Array): UnderlaySender {
-    return new MemoryUdpSender(this, source, ports, remotes);
+  udpSender(
+    source: IpAddress,
+    ports: readonly number[],
+    remotes: Int32Array,
+    socketCount = ports.length,
+  ): UnderlaySender {
+    return new MemoryUdpSender(this, source, ports, remotes, socketCount);
   }
 
   rawSender(): UnderlaySender {
@@ -189,7 +199,8 @@ abstract class MemorySender implements UnderlaySender {
 function gather({ arena, frames, sends }: EgressBatch, at: number): Uint8Array | undefined {
   const frame = sends[at + SEND_FRAME] * FRAME_WORDS;
   if (frames[frame + FRAME_GSO_TYPE] !== GSO_NONE) return undefined;
-  if ((frames[frame + FRAME_FLAGS] & FRAME_NEEDS_CHECKSUM) !== 0) return undefined;
+  const partial = (frames[frame + FRAME_FLAGS] & FRAME_NEEDS_CHECKSUM) !== 0;
+  if (partial && (sends[at + SEND_FLAGS] & SEND_PARTIAL_CHECKSUM) === 0) return undefined;
   const headerAt = sends[at + SEND_HEADER];
   const headerBytes = sends[at + SEND_HEADER_BYTES];
   if (headerAt < 0 || headerAt + headerBytes > EGRESS_ARENA_BYTES) return undefined;
@@ -203,6 +214,7 @@ function gather({ arena, frames, sends }: EgressBatch, at: number): Uint8Array |
 
 class MemoryUdpSender extends MemorySender {
   readonly fragments = true;
+  readonly socketCount: number;
   readonly #source: IpAddress;
   readonly #ports: readonly number[];
   readonly #remotes: Int32Array;
@@ -212,15 +224,13 @@ class MemoryUdpSender extends MemorySender {
     source: IpAddress,
     ports: readonly number[],
     remotes: Int32Array,
+    socketCount: number,
   ) {
     super(network);
+    this.socketCount = socketCount;
     this.#source = source;
     this.#ports = ports;
     this.#remotes = remotes;
-  }
-
-  get socketCount(): number {
-    return this.#ports.length;
   }
 
   protected send(sends: Int32Array, at: number, bytes: Uint8Array): number {
@@ -235,6 +245,7 @@ class MemoryUdpSender extends MemorySender {
       destination: { w0: word(0), w1: word(1), w2: word(2), w3: word(3) },
       destinationPort: this.#remotes[row + REMOTE_PORT],
       tos: sends[at + SEND_TOS],
+      ttl: sends[at + SEND_TTL],
       alone: (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0,
       bytes,
     });
@@ -253,7 +264,7 @@ class MemoryRawSender extends MemorySender {
     writeIpv4TotalLength(bytes, 0, bytes.length);
     writeIpv4Checksum(bytes, 0);
     const alone = (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0;
-    return this.network.send({ ...rawDatagram(bytes), alone });
+    return this.network.send({ ...rawDatagram(bytes), ttl: 0, alone });
   }
 }
 

@@ -4,7 +4,7 @@
 import { type EgressHandle, type IngressHandle, native } from "#native";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
-import type { UnderlayReceiver, UnderlaySender } from "./underlay.js";
+import type { UnderlayErrors, UnderlayReceiver, UnderlaySender } from "./underlay.js";
 
 const IPV4_MAPPED = 0xffff;
 
@@ -21,16 +21,26 @@ export class UdpSender implements UnderlaySender {
   readonly fragments = true;
   readonly #sockets: Int32Array;
   readonly #dev: string;
+  readonly #flowLabel: number;
   readonly #egress: EgressHandle;
 
   /**
-   * @param sockets descriptors, a power of two of them
+   * @param sockets descriptors: a pool, a power of two of them, or two pools of equal size
+   * @param socketCount of one pool
    * @param dev device that they are bound to, or ""
+   * @param flowLabel of IPv6 datagrams; 0: as the sockets choose
    */
-  constructor(sockets: readonly number[], dev: string, egress: EgressHandle) {
+  constructor(
+    sockets: readonly number[],
+    socketCount: number,
+    dev: string,
+    flowLabel: number,
+    egress: EgressHandle,
+  ) {
     this.#sockets = Int32Array.from(sockets);
-    this.socketCount = sockets.length;
+    this.socketCount = socketCount;
     this.#dev = dev;
+    this.#flowLabel = flowLabel;
     this.#egress = egress;
   }
 
@@ -39,7 +49,7 @@ export class UdpSender implements UnderlaySender {
   }
 
   sendBatch(batch: EgressBatch): number {
-    return native.encapSendUdp(this.#egress, this.#sockets, batch.sendCount);
+    return native.encapSendUdp(this.#egress, this.#sockets, batch.sendCount, this.#flowLabel);
   }
 }
 
@@ -61,6 +71,26 @@ export class RawSender implements UnderlaySender {
 
   sendBatch(batch: EgressBatch): number {
     return native.encapSendRaw(this.#egress, this.#fd, batch.sendCount);
+  }
+}
+
+/** The error queue of a UDP socket. */
+export class SocketErrors implements UnderlayErrors {
+  readonly fd: number;
+  readonly #dev: string;
+
+  /** @param dev device that the socket is bound to, or "" */
+  constructor(fd: number, dev: string) {
+    this.fd = fd;
+    this.#dev = dev;
+  }
+
+  take(rows: Int32Array): number {
+    return native.socketErrors(this.fd, rows);
+  }
+
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {
+    return kernelPathMtu_bytes(w0, w1, w2, w3, this.#dev);
   }
 }
 

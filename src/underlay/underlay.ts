@@ -6,7 +6,10 @@ import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
 
 export interface UnderlaySender {
-  /** Sockets to choose from by flow hash, a power of two. */
+  /**
+   * Sockets to choose from by flow hash, a power of two. Where DF differs from packet to packet
+   * (`df: inherit`) as many more follow, which set it.
+   */
   readonly socketCount: number;
   /**
    * Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused.
@@ -20,6 +23,16 @@ export interface UnderlaySender {
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number;
   /** Sends rows 0..sendCount; results stand in SEND_RESULT. @returns sends that failed */
   sendBatch(batch: EgressBatch): number;
+}
+
+/** What the network said of datagrams that were sent through a socket. */
+export interface UnderlayErrors {
+  /** To be polled for errors. */
+  readonly fd: number;
+  /** Takes errors, at most MAX_ERRORS rows (ERROR_*). @returns how many, or -errno */
+  take(rows: Int32Array): number;
+  /** As UnderlaySender has it. */
+  pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number;
 }
 
 export interface UnderlayReceiver {

@@ -10,8 +10,8 @@ const patience_ms = 5_000;
 const pause_ms = 50;
 
 /**
- * Repeats `cause` until the listener has printed a line with all of `words`: it says nothing when it
- * begins to listen.
+ * Repeats `cause` until the listener has printed a line with all of `words`: it says nothing when
+ * it begins to listen.
  */
 async function heard(
   listener: Child,

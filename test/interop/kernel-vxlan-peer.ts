@@ -68,13 +68,19 @@ function underlayIps(hosts: TwoHosts, family: Family): { local: string; remote: 
 
 /**
  * The kernel's vxlan device on the right host, with addresses and routes to the pods on the left.
+ * @param options more words for ip(8)
  */
-export function addKernelVxlan(hosts: TwoHosts, family: Family): void {
+export function addKernelVxlan(
+  hosts: TwoHosts,
+  family: Family,
+  options: readonly string[] = [],
+): void {
   const { left, right } = hosts;
   const { local, remote } = underlayIps(hosts, family);
   right.host.ip(
     ...["link", "add", "vxlan100", "address", kernelMac, "type", "vxlan", "id", String(vni)],
     ...["local", remote, "remote", local, "dev", underlayDevice, "dstport", String(vxlanPort)],
+    ...options,
   );
   right.host.ip("addr", "add", `${right.overlayIp}/24`, "dev", "vxlan100");
   right.host.ip("addr", "add", `${right6.overlayIp}/64`, "dev", "vxlan100", "nodad");
@@ -84,12 +90,16 @@ export function addKernelVxlan(hosts: TwoHosts, family: Family): void {
   right.host.ip("route", "add", left6.podNetwork, "via", left6.overlayIp, ...gateway);
 }
 
-/** culvert on the left host; `extra` is YAML that stands before `tunnels:`. */
+/**
+ * culvert on the left host; `extra` is YAML that stands before `tunnels:`, `lines` more of the
+ * tunnel.
+ */
 export function startCulvertVxlan(
   hosts: TwoHosts,
   cleanup: Cleanup,
   family: Family,
   extra = "",
+  lines: readonly string[] = [],
 ): Promise<Daemon> {
   const { left, right } = hosts;
   const { local, remote } = underlayIps(hosts, family);
@@ -105,6 +115,6 @@ tunnels:
       - { to: ${right.podNetwork}, via: ${right.overlayIp}, onlink: true }
       - { to: "${right6.podNetwork}", via: "${right6.overlayIp}" }
     remotes: ["${remote}"]
-`;
+${lines.map((line) => `    ${line}\n`).join("")}`;
   return Daemon.start({ namespace: left.host, cleanup, config });
 }

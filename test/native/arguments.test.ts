@@ -4,8 +4,10 @@
 import { afterAll, describe, expect, it } from "vitest";
 import {
   EGRESS_ARENA_BYTES,
+  ERROR_WORDS,
   FRAME_WORDS,
   INGRESS_ARENA_BYTES,
+  MAX_ERRORS,
   MAX_FRAMES,
   MAX_RUNS,
   MAX_SENDS,
@@ -36,7 +38,7 @@ const address = new Int32Array(4);
 const good: Record<string, unknown[]> = {
   egressCreate: [sender.batch.arena, sender.batch.frames, sender.batch.sends, sender.remotes],
   deviceReadBatch: [sender.handle, -1, 1],
-  encapSendUdp: [sender.handle, Int32Array.of(-1), 0],
+  encapSendUdp: [sender.handle, Int32Array.of(-1), 0, 0],
   encapSendRaw: [sender.handle, -1, 0],
   ingressCreate: [receiver.batch.arena, receiver.batch.runs],
   receiveBatch: [receiver.handle, -1, 1, 0],
@@ -55,7 +57,8 @@ const good: Record<string, unknown[]> = {
   udpProbe: [0],
   socketShare: [-1],
   socketPort: [-1],
-  socketSetTtl: [-1, 4, 0],
+  socketConfigure: [-1, 4, 0],
+  socketErrors: [-1, new Int32Array(MAX_ERRORS * ERROR_WORDS)],
   pathMtu: [4, address, "no-such-device"],
   pollAdd: [-1, -1, 0],
   pollRemove: [-1, -1],
@@ -64,7 +67,7 @@ const good: Record<string, unknown[]> = {
   wakeDrain: [-1],
   threadSetSlice: [0],
   netlinkOpen: [0],
-  netlinkSend: [-1, bytes, 1],
+  netlinkSend: [-1, bytes, 1, 0],
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
   checksumBytes: [bytes, 0],
@@ -141,7 +144,7 @@ describe("handles", () => {
   it("of the other kind are refused", () => {
     const egress = sender.handle as never;
     const ingress = receiver.handle as never;
-    expect(native.encapSendUdp(ingress, Int32Array.of(-1), 0)).toBe(EINVAL);
+    expect(native.encapSendUdp(ingress, Int32Array.of(-1), 0, 0)).toBe(EINVAL);
     expect(native.encapSendRaw(ingress, -1, 0)).toBe(EINVAL);
     expect(native.deviceReadBatch(ingress, -1, 1)).toBe(EINVAL);
     expect(native.receiveBatch(egress, -1, 1, 0)).toBe(EINVAL);
@@ -171,11 +174,15 @@ describe("counts and offsets", () => {
   it("beyond a batch's limits are refused", () => {
     const sockets = Int32Array.of(-1);
     for (const count of [MAX_SENDS + 1, ...extremes]) {
-      expect(native.encapSendUdp(sender.handle, sockets, count)).toBe(EINVAL);
+      expect(native.encapSendUdp(sender.handle, sockets, count, 0)).toBe(EINVAL);
       expect(native.encapSendRaw(sender.handle, -1, count)).toBe(EINVAL);
     }
-    expect(native.encapSendUdp(sender.handle, new Int32Array(0), 0)).toBe(EINVAL);
-    expect(native.encapSendUdp(sender.handle, new Int32Array(MAX_SOCKETS + 1), 0)).toBe(EINVAL);
+    expect(native.encapSendUdp(sender.handle, new Int32Array(0), 0, 0)).toBe(EINVAL);
+    const tooMany = new Int32Array(MAX_SOCKETS + 1);
+    expect(native.encapSendUdp(sender.handle, tooMany, 0, 0)).toBe(EINVAL);
+    for (const label of [-1, 0x10_0000]) {
+      expect(native.encapSendUdp(sender.handle, Int32Array.of(-1), 0, label)).toBe(EINVAL);
+    }
     for (const limit of [0, MAX_FRAMES + 1, ...extremes]) {
       expect(native.deviceReadBatch(sender.handle, -1, limit)).toBe(EINVAL);
     }
@@ -205,8 +212,8 @@ describe("counts and offsets", () => {
       expect(native.deviceWrite(-1, bytes, offset, length)).toBe(EINVAL);
     }
     expect(native.deviceWrite(-1, bytes, 0, 64)).toBe(EBADF);
-    expect(native.netlinkSend(-1, bytes, 65)).toBe(EINVAL);
-    expect(native.netlinkSend(-1, bytes, -1)).toBe(EINVAL);
+    expect(native.netlinkSend(-1, bytes, 65, 0)).toBe(EINVAL);
+    expect(native.netlinkSend(-1, bytes, -1, 0)).toBe(EINVAL);
   });
 });
 
@@ -219,7 +226,7 @@ describe("values that no socket or device has", () => {
     for (const port of [-1, 65_536, 2 ** 31 - 1]) expect(open(4, address, port)).toBe(EINVAL);
     expect(open(4, address, 0, "x".repeat(16))).toBe(EINVAL);
     expect(open(4, address, 0, "no-such-device")).toBe(ENODEV);
-    for (const ttl of [-1, 256]) expect(native.socketSetTtl(-1, 4, ttl)).toBe(EINVAL);
+    for (const family of [0, 5]) expect(native.socketConfigure(-1, family, 0)).toBe(EINVAL);
     expect(native.interfaceGet("lo", 3)).toBe(EINVAL);
     expect(native.interfaceGet("lo", -1)).toBe(EINVAL);
     expect(native.interfaceGet("no-such-device", 0)).toBe(ENODEV);
@@ -239,7 +246,7 @@ describe("sockets", () => {
     expect(native.socketPort(one.fd)).toBe(one.port);
     expect(native.udpOpen(4, Int32Array.of(0, 0, 0, 0x7f000001), one.port, "", 0, 4096)).toBe(-98);
     expect(native.socketShare(one.fd)).toBe(0);
-    for (const ttl of [0, 1, 255]) expect(native.socketSetTtl(one.fd, 4, ttl)).toBe(0);
+    for (const flags of [0, 8, 16, 32]) expect(native.socketConfigure(one.fd, 4, flags)).toBe(0);
     expect([native.udpProbe(0), native.udpProbe(1)]).toEqual([0, 0]);
   });
 });

@@ -64,6 +64,7 @@ export interface SendFields {
   readonly remote?: number;
   readonly socket?: number;
   readonly tos?: number;
+  readonly ttl?: number;
   readonly flags?: number;
   /** Arena offset of the header; in front of the frame unless given. */
   readonly header?: number;
@@ -141,6 +142,7 @@ export class Sender {
       fields.headerBytes ?? VXLAN_HEADER_BYTES,
       fields.tos ?? 0,
       fields.flags ?? 0,
+      fields.ttl ?? 0,
     );
     if (!added) throw new Error("the send list is full");
     return this.batch.sendCount - 1;
@@ -156,8 +158,16 @@ export class Sender {
   }
 
   /** Sends the list and begins a new batch; the results stay readable until then. */
-  flush(sockets: readonly number[]): { failed: number; results: number[]; bytes: number[] } {
-    const failed = native.encapSendUdp(this.handle, Int32Array.from(sockets), this.batch.sendCount);
+  flush(
+    sockets: readonly number[],
+    flowLabel = 0,
+  ): { failed: number; results: number[]; bytes: number[] } {
+    const failed = native.encapSendUdp(
+      this.handle,
+      Int32Array.from(sockets),
+      this.batch.sendCount,
+      flowLabel,
+    );
     const rows = Array.from({ length: this.batch.sendCount }, (_, row) => row * SEND_WORDS);
     const results = rows.map((at) => this.batch.sends[at + SEND_RESULT]);
     const bytes = rows.map((at) => this.batch.sends[at + SEND_BYTES]);

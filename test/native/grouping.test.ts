@@ -133,6 +133,19 @@ describe("grouping", () => {
     ]);
   });
 
+  it("keeps datagrams of another TOS or TTL apart", () => {
+    const outer = [
+      { tos: 0, ttl: 0 },
+      { tos: 4, ttl: 0 },
+      { tos: 4, ttl: 9 },
+      { tos: 4, ttl: 9 },
+      { tos: 0, ttl: 9 },
+    ];
+    for (const [n, fields] of outer.entries()) sender.add(packet(64, n), fields);
+    expect(sender.flush([socket]).failed).toBe(0);
+    expect(messages().map((message) => message.length)).toEqual([1, 1, 2, 1]);
+  });
+
   it("sends singly with SEND_NO_GSO", () => {
     const spec = { version: 4, protocol: "tcp", payload: patternBytes(3000) } as const;
     for (let n = 0; n < 3; n++) sender.add(packet(100, n), { flags: SEND_NO_GSO });

@@ -16,6 +16,7 @@ const withoutPackages = [
   "neigh",
   "routes",
   "remotes",
+  "events",
   "device",
   "underlay",
   "forwarding",

@@ -6,12 +6,15 @@ import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { Counters } from "../../telemetry/counters.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
+import type { TableChanges } from "../table-changes.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  /** Told of every change that a handler makes to an FDB or a neighbour table. */
+  readonly changes: TableChanges;
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;
@@ -21,7 +24,10 @@ export interface ControlContext {
 }
 
 /** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
-function tunnelNamed(context: ControlContext, dev: string): TunnelRuntime {
+export function tunnelNamed(
+  context: { readonly tunnels: readonly TunnelRuntime[] },
+  dev: string,
+): TunnelRuntime {
   const tunnel = context.tunnels.find(({ config }) => config.name === dev);
   if (tunnel !== undefined) return tunnel;
   throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {

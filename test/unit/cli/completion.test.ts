@@ -53,6 +53,8 @@ describe("candidates", () => {
     ["route ", "show get"],
     ["completion ", "bash zsh fish"],
     ["completion bash ", "--help"],
+    ["monitor ", "dev fdb neigh miss peer all"],
+    ["monitor fdb dev vxlan100 ", "neigh miss peer all"],
     ["fdb show ", "dev dst mac brport self"],
     ["fdb list dev vxlan100 ", "dst mac brport self"],
     [`fdb add ${MAC} `, "dev dst vni port self permanent static local"],

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCli } from "../../../src/cli/run-cli.js";
 import { startControlServer } from "../../../src/control/server.js";
+import { MemoryEvents } from "../control/memory-events.js";
 import { MemoryTarget, memoryLog } from "../control/memory-target.js";
 
 export interface CliResult {
@@ -44,6 +45,7 @@ export async function culvert(
 
 export interface Daemon {
   target: MemoryTarget;
+  events: MemoryEvents;
   socketPath: string;
   directory: string;
   close(): Promise<void>;
@@ -54,9 +56,11 @@ export async function startDaemon(): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), "culvert-cli-"));
   const socketPath = join(directory, "c.sock");
   const target = new MemoryTarget();
-  const server = await startControlServer({ socketPath, target, log: memoryLog() });
+  const events = new MemoryEvents();
+  const server = await startControlServer({ socketPath, target, events, log: memoryLog() });
   return {
     target,
+    events,
     socketPath,
     directory,
     close: async () => {

@@ -85,6 +85,21 @@ describe("docs/configuration.md", () => {
       ["mtu", defaultValues.mtu],
       ["allow", defaultValues.allow],
       ["udp_csum", defaultValues.udpCsum],
+      ["srcport", defaultValues.sourcePorts],
+      ["tos", defaultValues.tos],
+      ["df", defaultValues.df],
+      ["flowlabel", defaultValues.flowLabel],
+      ["udp6_zero_csum_tx", defaultValues.udp6ZeroChecksum],
+      ["udp6_zero_csum_rx", defaultValues.udp6ZeroChecksum],
+      ["remcsum_tx", defaultValues.remoteChecksum],
+      ["remcsum_rx", defaultValues.remoteChecksum],
+      ["rsc", defaultValues.routeShortCircuit],
+      ["l2miss", defaultValues.missEvents],
+      ["l3miss", defaultValues.missEvents],
+      ["notify", defaultValues.notify],
+      ["keepalive_s", defaultValues.keepalive_s],
+      ["bum_limit_pps", defaultValues.bumLimit_pps],
+      ["max_macs_per_remote", defaultValues.maxMacsPerRemote],
       ["learning", defaultValues.learning],
       ["ageing_s", defaultValues.ageing_s],
       ["max_entries", defaultValues.maxEntries],
@@ -96,7 +111,7 @@ describe("docs/configuration.md", () => {
     ];
     for (const [key, value] of defaults) expect(documented.get(key), key).toBe(`\`${value}\``);
     expect(manual).toContain(`| \`port\` | 1..65535 | \`${defaultValues.vxlanPort}\` |`);
-    expect(manual).toContain(`| \`ttl\` | 0..255 | \`${defaultValues.vxlanTtl}\` |`);
+    expect(manual).toContain(`| \`ttl\` | 0..255 or \`inherit\` | \`${defaultValues.vxlanTtl}\` |`);
     expect(manual).toContain(`| \`ttl\` | 0..255 | \`${defaultValues.ipipTtl}\` |`);
     expect(manual).toContain(`at most ${configLimits.remotes} remotes`);
     expect(manual).toContain(`list of 1..${configLimits.tunnels} tunnels`);

@@ -20,6 +20,28 @@ function tunnelOf<Type extends TunnelConfig["type"]>(text: string, type: Type) {
   return tunnel as Extract<TunnelConfig, { type: Type }>;
 }
 
+/** What a vxlan tunnel has unless the file says otherwise, beside what the contract names. */
+const PLAIN_VXLAN = {
+  srcport: "49152-65535",
+  ttl: 0,
+  tos: 0,
+  df: "unset",
+  flowlabel: "auto",
+  udp_csum: true,
+  udp6_zero_csum_tx: false,
+  udp6_zero_csum_rx: false,
+  remcsum_tx: false,
+  remcsum_rx: false,
+  gbp: "off",
+  rsc: false,
+  l2miss: false,
+  l3miss: false,
+  notify: true,
+  keepalive_s: 10,
+  bum_limit_pps: 0,
+  max_macs_per_remote: 0,
+} as const;
+
 const CONTRACT_EFFECTIVE: Config = {
   control: { socket: "/run/culvert/culvert.sock" },
   log: { level: "info" },
@@ -34,8 +56,7 @@ const CONTRACT_EFFECTIVE: Config = {
       vni: 100,
       local: "10.57.4.20",
       port: 4789,
-      ttl: 0,
-      udp_csum: true,
+      ...PLAIN_VXLAN,
       mtu: "auto",
       mac: "auto",
       addresses: ["192.168.10.1/24"],
@@ -85,8 +106,7 @@ describe("the effective configuration", () => {
           vni: 0,
           dev: "eth0",
           port: 4789,
-          ttl: 0,
-          udp_csum: true,
+          ...PLAIN_VXLAN,
           mtu: "auto",
           mac: "auto",
           addresses: [],
@@ -156,8 +176,8 @@ describe("the effective configuration", () => {
         { dst: "fd00::2", port: 4789, vni: 16 },
         { dst: "fd00::3", port: 8472, vni: 9 },
       ],
-      fdb: [{ mac: "02:00:00:00:00:0b", dst: "fd00::2", port: 1, vni: 2 }],
-      neighbors: [{ ip: "fd10::9", mac: "02:00:00:00:00:0c" }],
+      fdb: [{ mac: "02:00:00:00:00:0b", dst: "fd00::2", port: 1, vni: 2, router: false }],
+      neighbors: [{ ip: "fd10::9", mac: "02:00:00:00:00:0c", router: false }],
     });
   });
 
@@ -174,8 +194,43 @@ describe("the effective configuration", () => {
       { dst: "10.0.0.3", port: 4789, vni: 5 },
     ]);
     expect(tunnel.fdb).toStrictEqual([
-      { mac: "02:00:00:00:00:03", dst: "10.0.0.3", port: 4789, vni: 1 },
+      { mac: "02:00:00:00:00:03", dst: "10.0.0.3", port: 4789, vni: 1, router: false },
     ]);
+  });
+
+  it("puts `remote` first on the flood list", () => {
+    const { remotes } = tunnelOf(vxlanWith("remote: 10.0.0.2\n    remotes: [10.0.0.3]"), "vxlan");
+    expect(remotes.map(({ dst }) => dst)).toStrictEqual(["10.0.0.2", "10.0.0.3"]);
+  });
+
+  it("takes packets from everybody with a multicast group, unless told otherwise", () => {
+    const group = vxlanWith("dev: eth0\n    group: 239.1.1.1");
+    expect(tunnelOf(group, "vxlan")).toMatchObject({ group: "239.1.1.1", allow: "any" });
+    const known = tunnelOf(`${group}    allow: known\n`, "vxlan");
+    expect(known.allow).toBe("known");
+  });
+
+  it("knows inherited fields, one source port, groups of policy, routers", () => {
+    const text = vxlanWith(`ttl: inherit
+    tos: inherit
+    df: inherit
+    srcport: 4789
+    flowlabel: 0xfffff
+    gbp: { id: 7 }
+    remotes: [{ dst: 10.0.0.2, gbp: 9 }]
+    fdb: [{ mac: "33:33:00:00:00:01", dst: 10.0.0.2 }, { mac: "33:33:00:00:00:01", dst: 10.0.0.3 }]
+    neighbors: [{ ip: 10.9.0.1, mac: "02:00:00:00:00:01", router: true }]`);
+    expect(tunnelOf(text, "vxlan")).toMatchObject({
+      ttl: "inherit",
+      tos: "inherit",
+      df: "inherit",
+      srcport: "4789-4789",
+      flowlabel: 1_048_575,
+      gbp: { id: 7, allow: "any" },
+      remotes: [{ dst: "10.0.0.2", port: 4789, vni: 1, gbp: 9 }],
+      fdb: [{ dst: "10.0.0.2" }, { dst: "10.0.0.3" }],
+      neighbors: [{ ip: "10.9.0.1", router: true }],
+    });
   });
 
   it("makes next hops onlink on ipip unless told otherwise, and never without a next hop", () => {

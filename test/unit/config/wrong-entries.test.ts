@@ -5,7 +5,7 @@ import { type Case, expectOnlyProblem, titled, vxlanWith } from "./documents.js"
 
 const UNICAST = "a unicast IP address such as 10.57.4.20 or fd00::20";
 const FDB_MAC =
-  "a unicast MAC address such as 02:00:00:00:00:0b, or 00:00:00:00:00:00 for a flood list entry";
+  "a MAC address such as 02:00:00:00:00:0b, or 00:00:00:00:00:00 for a flood list entry";
 
 /** A line of a vxlan tunnel, then column, key below the tunnel, expected and got. */
 const LINE_CASES: Case[] = (
@@ -24,7 +24,14 @@ const LINE_CASES: Case[] = (
       "a known key (did you mean ageing_s?)",
       'the unknown key "ageing"',
     ],
-    ["remote: any", 5, "remote", "a known key (did you mean remotes?)", 'the unknown key "remote"'],
+    ["remote: any", 13, "remote", UNICAST, '"any"'],
+    [
+      "remoets: []",
+      5,
+      "remoets",
+      "a known key (did you mean remotes?)",
+      'the unknown key "remoets"',
+    ],
     ["remotes: [224.0.0.1]", 15, "remotes[0]", UNICAST, '"224.0.0.1"'],
     ["remotes: [0.0.0.0]", 15, "remotes[0]", UNICAST, '"0.0.0.0"'],
     ["remotes: [10.0.0.02]", 15, "remotes[0]", UNICAST, '"10.0.0.02"'],
@@ -42,7 +49,7 @@ const LINE_CASES: Case[] = (
       "remotes: [5]",
       15,
       "remotes[0]",
-      `${UNICAST}, or a mapping with dst, port, vni`,
+      `${UNICAST}, or a mapping with dst, port, vni, gbp`,
       "the number 5",
     ],
     ["remotes: [{ port: 1 }]", 15, "remotes[0].dst", UNICAST, "nothing"],
@@ -152,11 +159,11 @@ const LINE_CASES: Case[] = (
       '"10.1.0.0/16"',
     ],
     [
-      "fdb: [{ mac: 03:00:00:00:00:01, dst: 10.0.0.2 }]",
+      "fdb: [{ mac: 02:00:00:00:01, dst: 10.0.0.2 }]",
       18,
       "fdb[0].mac",
       FDB_MAC,
-      '"03:00:00:00:00:01"',
+      '"02:00:00:00:01"',
     ],
     ["fdb: [{ mac: 02:00:00:00:00:01 }]", 11, "fdb[0].dst", UNICAST, "nothing"],
     [

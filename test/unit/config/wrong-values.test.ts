@@ -16,6 +16,8 @@ const NUMBER_CASES: Case[] = [
   String(got),
 ]);
 
+const PORTS = "a UDP port, or a range of ports such as 49152-65535";
+
 /** One key of a vxlan tunnel with a wrong plain value: key, value, expected, got. */
 const VALUE_CASES: Case[] = (
   [
@@ -24,7 +26,18 @@ const VALUE_CASES: Case[] = (
     ["mtu", "67", "auto, or a whole number from 68 to 65535", "the number 67"],
     ["mtu", "65536", "auto, or a whole number from 68 to 65535", "the number 65536"],
     ["mtu", ".nan", "auto, or a whole number from 68 to 65535", "the number NaN"],
-    ["ttl", "256", "a whole number from 0 to 255", "the number 256"],
+    ["ttl", "256", "inherit, or a whole number from 0 to 255", "the number 256"],
+    ["tos", "copy", "inherit, or a whole number from 0 to 255", '"copy"'],
+    ["df", "on", "unset, set or inherit", '"on"'],
+    ["flowlabel", "1048576", "auto, or a whole number from 0 to 1048575", "the number 1048576"],
+    ["srcport", "0", "a whole number from 1 to 65535", "the number 0"],
+    ["srcport", "5-4", PORTS, '"5-4"'],
+    ["srcport", "1-65536", PORTS, '"1-65536"'],
+    ["gbp", "7", "off, or a mapping with id and allow", "the number 7"],
+    ["gbp", "on", "off, or a mapping with id and allow", '"on"'],
+    ["keepalive_s", "3601", "a whole number from 0 to 3600", "the number 3601"],
+    ["bum_limit_pps", "-1", "a whole number from 0 to 10000000", "the number -1"],
+    ["rsc", "1", "true or false", "the number 1"],
     ["ageing_s", "-1", "a whole number from 0 to 2147483647", "the number -1"],
     ["max_entries", "0", "a whole number from 1 to 1048576", "the number 0"],
     ["max_entries", "1048577", "a whole number from 1 to 1048576", "the number 1048577"],

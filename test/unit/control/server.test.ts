@@ -13,6 +13,7 @@ import {
   startControlServer,
 } from "../../../src/control/server.js";
 import { CulvertError } from "../../../src/errors.js";
+import { MemoryEvents } from "./memory-events.js";
 import { MemoryTarget, memoryLog } from "./memory-target.js";
 
 let directory: string;
@@ -35,7 +36,13 @@ afterEach(async () => {
 });
 
 async function start(limits: Partial<ControlLimits> = {}): Promise<void> {
-  server = await startControlServer({ socketPath, target, log, limits });
+  server = await startControlServer({
+    socketPath,
+    target,
+    events: new MemoryEvents(),
+    log,
+    limits,
+  });
 }
 
 const client = () => createControlClient({ socketPath, timeout_ms: 5000 });

@@ -19,6 +19,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createControlClient } from "../../../src/control/client.js";
 import { type ControlServer, startControlServer } from "../../../src/control/server.js";
+import { MemoryEvents } from "./memory-events.js";
 import { MemoryTarget, memoryLog } from "./memory-target.js";
 
 const NOBODY_ID = 65534;
@@ -41,7 +42,10 @@ afterEach(async () => {
 
 async function start(path = socketPath): Promise<void> {
   servers.push(
-    await startControlServer({ socketPath: path, target: new MemoryTarget(), log: memoryLog() }),
+    await startControlServer({
+      ...{ socketPath: path, target: new MemoryTarget(), events: new MemoryEvents() },
+      log: memoryLog(),
+    }),
   );
 }
 

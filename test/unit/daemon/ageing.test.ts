@@ -4,16 +4,20 @@ import { describe, expect, it } from "vitest";
 import { Ageing } from "../../../src/daemon/ageing.js";
 import { mac } from "../forwarding/frames.js";
 import { controlContext } from "./control-context.js";
+import { daemonEvents } from "./daemon-events.js";
 
 const HEARD_S = 1000;
 const AGEING_S = 300;
 
 /** A tunnel that heard a MAC at HEARD_S, and its ageing. */
 function heard() {
-  const { vxlan, tunnels, peers } = controlContext();
+  const context = controlContext();
+  const { vxlan, tunnels, peers } = context;
   const { hi, lo } = mac("02:00:00:00:00:63");
   vxlan.fdb.learn(hi, lo, vxlan.flood.list()[0], HEARD_S);
-  return { ageing: new Ageing(tunnels, peers), knows: () => vxlan.fdb.get(hi, lo) !== undefined };
+  const { events } = daemonEvents(context);
+  const ageing = new Ageing(tunnels, peers, events);
+  return { ageing, knows: () => vxlan.fdb.get(hi, lo) !== undefined };
 }
 
 describe("ageing", () => {

@@ -5,6 +5,7 @@ import { loadConfig } from "../../../src/config/load.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
 import { Peers } from "../../../src/daemon/peers.js";
+import { TableChanges } from "../../../src/daemon/table-changes.js";
 import {
   type IpipRuntime,
   ipipTables,
@@ -82,7 +83,13 @@ export function controlContext(
     if (tunnel.type === "vxlan") {
       remotes.defineTunnel(index, tunnel.port, tunnel.vni);
       const device = deviceOf(tunnel.name, index, 2);
-      const sockets = { senders, receivers: [40, 41], udpSegment: true };
+      const sockets = {
+        senders,
+        socketCount: 1,
+        receivers: [40, 41],
+        groupReceiver: 45,
+        udpSegment: true,
+      };
       const runtime: VxlanRuntime = {
         ...{ ...common, ...sockets, ...vxlanTables(tunnel), type: "vxlan", config: tunnel, device },
         mac: mac("02:00:00:00:00:01"),
@@ -102,7 +109,8 @@ export function controlContext(
     return runtime;
   });
   return {
-    ...{ tunnels, remotes, peers, counters, workers: 2, started_s: monotonicSeconds() },
+    ...{ tunnels, remotes, peers, changes: new TableChanges(), counters, workers: 2 },
+    started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),
     rtnl: new NetlinkSocket(new ScriptedTransport(...script)),
     offloads: new Offloads(OFFLOADS_OFF),

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Descriptors } from "../../../src/daemon/descriptors.js";
 import { workerPlans } from "../../../src/daemon/plans.js";
+import { EventInbox } from "../../../src/events/event-inbox.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { RouteTable } from "../../../src/routes/route-table.js";
@@ -12,7 +13,10 @@ const descriptors = new Descriptors();
 afterEach(() => descriptors.closeAll());
 
 const plansOf = (context: ReturnType<typeof controlContext>) =>
-  workerPlans({ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] });
+  workerPlans({
+    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
+    events: new EventInbox(2, 2),
+  });
 
 describe("workerPlans", () => {
   it("gives each worker its own queue, sockets and eventfd, and IPIP input to the first alone", () => {
@@ -22,6 +26,7 @@ describe("workerPlans", () => {
     expect([first, second].map(({ vxlan }) => vxlan[0].device.fd)).toEqual([100, 200]);
     expect([first, second].map(({ vxlan }) => vxlan[0].sendSockets)).toEqual([[50, 51], [60]]);
     expect([first, second].map(({ vxlan }) => vxlan[0].receiveSocket)).toEqual([40, 41]);
+    expect([first, second].map(({ vxlan }) => vxlan[0].groupSocket)).toEqual([45, -1]);
     expect([first, second].map(({ ipip }) => ipip[0].device.fd)).toEqual([101, 201]);
     expect([first, second].map(({ ipip }) => ipip[0].sendSocket)).toEqual([70, 71]);
     expect([first, second].map((plan) => plan.ipipReceiveSockets)).toEqual([[90, 91], []]);

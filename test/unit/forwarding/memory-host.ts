@@ -3,8 +3,12 @@
 
 import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";
+import { EventInbox } from "../../../src/events/event-inbox.js";
+import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodList } from "../../../src/fdb/flood-list.js";
+import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
+import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -114,7 +118,11 @@ export class MemoryHost {
   readonly remotes: RemoteTable;
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
+  readonly queue = new BumQueue();
+  /** Nothing is wanted and nobody reads, unless a test does. */
+  readonly inbox = new EventInbox(1, 4);
   readonly #worker: WorkerCounters;
+  readonly #events: WorkerEvents;
   readonly #writer: RunWriter;
   readonly #steps: Step[] = [];
   readonly #ports = new Map<number, VxlanIngress>();
@@ -131,6 +139,7 @@ export class MemoryHost {
     this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
     this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
     this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
+    this.#events = new WorkerEvents(this.inbox.workerState(0), this.#worker);
     this.#writer = new RunWriter(this.ingressBatch, this.#worker);
   }
 
@@ -151,6 +160,7 @@ export class MemoryHost {
       fdb: Fdb.create(maxEntries),
       neigh: Neigh.create(16),
       flood: FloodList.create(),
+      bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
       device,
     };
     const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);
@@ -158,10 +168,10 @@ export class MemoryHost {
     const sender =
       options.sender ?? this.network.udpSender(this.#address, ports, this.remotes.rows);
     const egress = new VxlanEgress({
-      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
-      udpSegment: options.udpSegment ?? true,
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker, events: this.#events },
+      ...{ udpSegment: options.udpSegment ?? true, queue: this.queue, queueSender: sender },
     });
-    this.#steps.push(() => egress.run(MAX_FRAMES));
+    this.#steps.push((now_s) => egress.run(MAX_FRAMES, now_s * 1000));
     this.#ingress(port).add(tunnel);
     return { tunnel, device, egress };
   }
@@ -201,11 +211,12 @@ export class MemoryHost {
     return remote;
   }
 
-  /** Runs every device and every socket until all are empty. */
+  /** Runs every device and every socket until all are empty, and then the queue of BUM frames. */
   pump(now_s = NOW_S): void {
     for (const step of this.#steps) {
       while (step(now_s) > 0);
     }
+    while (this.queue.pending) this.queue.step();
   }
 
   /** A UDP payload (VXLAN header first) arrives and is handled. */
@@ -247,11 +258,11 @@ export class MemoryHost {
     if (known !== undefined) return known;
     const receiver = this.network.udpReceiver(this.#address, port);
     const ingress = new VxlanIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
       batch: this.ingressBatch,
     });
     this.#ports.set(port, ingress);
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 
@@ -259,11 +270,11 @@ export class MemoryHost {
     if (this.#rawIngress !== undefined) return this.#rawIngress;
     const receiver = this.network.rawReceiver(this.#address);
     const ingress = new IpipIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker },
+      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
       batch: this.ingressBatch,
     });
     this.#rawIngress = ingress;
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s));
+    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
     return ingress;
   }
 }

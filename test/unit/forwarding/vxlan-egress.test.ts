@@ -250,7 +250,7 @@ describe("superpackets", () => {
     device.gsoType = GSO_UDP_L4;
     device.gsoSize = 10;
     device.toRead.push(frame4());
-    expect(egress.run(16)).toBe(3);
+    expect(egress.run(16, 0)).toBe(3);
   });
 });
 
@@ -300,9 +300,9 @@ describe("the outer header", () => {
 describe("run", () => {
   it("says EAGAIN when there is nothing, and reads no more than it may", () => {
     const { egress, device, host } = hostWith();
-    expect(egress.run(16)).toBe(-11);
+    expect(egress.run(16, 0)).toBe(-11);
     device.toRead.push(frame4(), frame4(), frame4());
-    expect(egress.run(2)).toBe(2);
+    expect(egress.run(2, 0)).toBe(2);
     expect(device.toRead).toHaveLength(1);
     expect(host.counts(0)).toEqual({ l2miss: 2 });
   });

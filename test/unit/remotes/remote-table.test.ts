@@ -70,6 +70,7 @@ describe("RemoteTable rows", () => {
       flags: ALLOWED,
       references: 1,
       lastSeen_s: 55,
+      pathMtu_bytes: 0,
     });
   });
 });
@@ -184,5 +185,37 @@ describe("RemoteTable control", () => {
     table.rows.set(table.rows.subarray(kept * REMOTE_WORDS, (kept + 1) * REMOTE_WORDS), orphan);
     new Int32Array(table.sharedState().index.header)[0] = 4711;
     expect(table.list(1).map((entry) => entry.index)).toEqual([kept]);
+  });
+
+  it("knows the rows of each tunnel through any order of coming and going", () => {
+    const table = RemoteTable.create({ maxRemotes: 64, maxTunnels: 4 });
+    const held = new Map<number, number>();
+    let seed = 7;
+    const random = (below: number) => {
+      seed = (seed * 1103515245 + 12345) & 0x7fffffff;
+      return (seed >> 8) % below;
+    };
+    for (let turn = 0; turn < 2000; turn++) {
+      const tunnel = random(4);
+      if (held.size > 40 || random(2) === 0) {
+        const [row] = [...held.keys()].slice(random(held.size || 1));
+        if (row === undefined) continue;
+        table.release(row);
+        held.delete(row);
+      } else {
+        const row = table.acquire(tunnel, 0, 0, 0xffff, turn, 0, 0, ALLOWED);
+        held.set(row, tunnel);
+      }
+      for (const of of [0, 1, 2, 3]) {
+        const expected = [...held].filter(([, owner]) => owner === of).map(([row]) => row);
+        expect(table.list(of).map(({ index }) => index)).toEqual(expected.sort((a, b) => a - b));
+      }
+    }
+    for (const [row, tunnel] of held) {
+      expect(table.belongsTo(row, tunnel)).toBe(true);
+      expect(table.belongsTo(row, (tunnel + 1) % 4)).toBe(false);
+      table.release(row);
+      expect(table.belongsTo(row, tunnel)).toBe(false);
+    }
   });
 });

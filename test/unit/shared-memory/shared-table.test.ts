@@ -117,6 +117,30 @@ describe("SharedTable", () => {
     expect(find(table, 9)).toBeGreaterThanOrEqual(0);
     expect(table.tryLock()).toBe(true);
   });
+
+  it("tells where entries may be, and skips long stretches without any", () => {
+    const table = create(65_536);
+    const used = () => {
+      const slots: number[] = [];
+      let looks = 0;
+      for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
+        looks++;
+        if (table.readSlot(slot)) slots.push(table.key[0]);
+      }
+      return { keys: slots.sort((a, b) => a - b), looks };
+    };
+    expect(used()).toEqual({ keys: [], looks: 0 });
+    put(table, 7, 7);
+    put(table, 8, 8);
+    expect(used().keys).toEqual([7, 8]);
+    expect(used().looks).toBeLessThanOrEqual(2 * 1024);
+    expect(table.removeWhere(() => table.value[0] === 7)).toBe(1);
+    expect(used().keys).toEqual([8]);
+    for (let key = 100; key < 20_100; key++) put(table, key, key);
+    expect(used().keys).toHaveLength(20_001);
+    expect(table.removeWhere(() => true)).toBe(20_001);
+    expect(used()).toEqual({ keys: [], looks: 0 });
+  });
 });
 
 describe("a packed SharedTable", () => {
@@ -206,5 +230,8 @@ describe("SharedTable after a writer died inside a slot", () => {
     expect(find(table, 3)).toBeGreaterThanOrEqual(0);
     expect(table.value[0]).toBe(33);
     expect(table.lock()).toBe(false);
+    table.unlock();
+    expect(table.removeWhere(() => true)).toBe(8);
+    expect(table.usedFrom(0)).toBe(table.capacity);
   });
 });

@@ -76,12 +76,14 @@ describe("DROP_REASONS", () => {
     expect(DROP_REASONS.map((reason) => reason.id)).toEqual(DROP_REASONS.map((_, i) => i));
   });
 
-  it("have unique names: the kebab-case form of their names in code", () => {
+  it("have one name per direction: the kebab-case form of their names in code", () => {
+    const DIRECTION = /-(egress|ingress)$/;
     const names = Object.keys(DropReasons).map((key) =>
-      key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(DIRECTION, ""),
     );
     expect(DROP_REASONS.map((reason) => reason.name)).toEqual(names);
-    expect(new Set(names).size).toBe(names.length);
+    const places = DROP_REASONS.map(({ direction, name }) => `${direction} ${name}`);
+    expect(new Set(places).size).toBe(places.length);
   });
 
   it("say what they mean in one sentence", () => {

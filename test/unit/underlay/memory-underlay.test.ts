@@ -55,12 +55,12 @@ const results = ({ sends, sendCount }: EgressBatch, column = SEND_RESULT) =>
 describe("UDP sender", () => {
   it("sends header and frame from the chosen port to the remote", () => {
     const { network, batch, sender } = udp();
-    batch.addSend(0, 0, 1, 20_098, 2, 0xb8, 1);
+    batch.addSend(0, 0, 1, 20_098, 2, 0xb8, 1, 37);
     expect(sender.sendBatch(batch)).toBe(0);
     expect(network.sent).toEqual([
       {
         ...{ source: A, sourcePort: 50_001, destination: B, destinationPort: 4789 },
-        ...{ tos: 0xb8, alone: true, bytes: Uint8Array.of(7, 8, 1, 2, 3) },
+        ...{ tos: 0xb8, ttl: 37, alone: true, bytes: Uint8Array.of(7, 8, 1, 2, 3) },
       },
     ]);
     expect([results(batch), results(batch, SEND_BYTES)]).toEqual([[1], [5]]);
@@ -132,7 +132,7 @@ describe("raw sender", () => {
 describe("receiver", () => {
   const arrival = (bytes: Uint8Array, source = A): Sent => ({
     ...{ source, sourcePort: 50_000, destination: B, destinationPort: 4789 },
-    ...{ tos: 3, alone: false, bytes },
+    ...{ tos: 3, ttl: 0, alone: false, bytes },
   });
 
   it("gives one clean row per datagram, no more than asked for and than there are slots", () => {

@@ -1,0 +1,65 @@
+// Changes of FDB and neighbour tables, as the main thread makes them: told to whoever listens, one
+// call per entry, after the table has changed. Nothing is kept: without listeners nothing happens.
+// What workers learn is not told here: they do not run on this thread.
+
+import type { VxlanRuntime } from "./tunnel.js";
+
+/** An entry has come to be or has changed, or it is gone. */
+export type TableOperation = "new" | "del";
+
+export interface FdbTableChange {
+  readonly op: TableOperation;
+  readonly tunnel: VxlanRuntime;
+  /** First 16 and last 32 bits, unsigned. */
+  readonly mac: { readonly hi: number; readonly lo: number };
+  /** Row of the remote. */
+  readonly remote: number;
+  readonly state: "permanent" | "static" | "dynamic" | "learned";
+  /** NTF_ROUTER. */
+  readonly router: boolean;
+  /** Address of the remote; "" when its row is nobody's any more. */
+  readonly dst: string;
+  /** UDP port and VNI that the remote is sent to with. */
+  readonly port: number;
+  readonly vni: number;
+}
+
+export interface NeighTableChange {
+  readonly op: TableOperation;
+  readonly tunnel: VxlanRuntime;
+  readonly ip: string;
+  readonly mac: string;
+  /** NTF_ROUTER. */
+  readonly router: boolean;
+}
+
+/** Must neither throw nor change a table. */
+export interface TableChangeListener {
+  fdb(change: FdbTableChange): void;
+  neigh(change: NeighTableChange): void;
+}
+
+export class TableChanges {
+  readonly #listeners = new Set<TableChangeListener>();
+
+  /** False: nobody would hear of a change, so none need be described. */
+  get heard(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  /** @returns what ends the listening */
+  listen(listener: TableChangeListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  fdb(change: FdbTableChange): void {
+    for (const listener of this.#listeners) listener.fdb(change);
+  }
+
+  neigh(change: NeighTableChange): void {
+    for (const listener of this.#listeners) listener.neigh(change);
+  }
+}

@@ -1,0 +1,138 @@
+// Errors that ICMP brings back to sending sockets (SOCKET_ERRORS): they are read with the address
+// they are about, and they cost no later send, to whomever that goes.
+
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import {
+  ERROR_ADDRESS,
+  ERROR_CODE,
+  ERROR_ERRNO,
+  ERROR_FAMILY,
+  ERROR_PORT,
+  ERROR_TYPE,
+  ERROR_VNI,
+  ERROR_WORDS,
+  MAX_ERRORS,
+  native,
+  SEND_NO_GSO,
+  SOCKET_ERRORS,
+  SOCKET_GRO,
+  SOCKET_NO_CHECKSUM,
+  SOCKET_NO_FLOW_LABEL,
+  SOCKET_SEND_ONLY,
+  SOCKET_ZERO_CHECKSUM_RX,
+} from "#native";
+import { addressWords, Descriptors, LOOPBACK, LOOPBACK_V6, Receiver, Sender } from "./batches.js";
+import { buildPacket, patternBytes } from "./packets.js";
+
+const ECONNREFUSED = 111;
+const EAGAIN = -11;
+
+const descriptors = new Descriptors();
+const sender = new Sender();
+const receiver = new Receiver();
+afterEach(() => sender.begin());
+afterAll(() => descriptors.closeAll());
+
+const packet = (length: number): Uint8Array =>
+  buildPacket({ version: 4, protocol: "udp", payload: patternBytes(length, 1) }).bytes;
+
+/** A port that was free a moment ago. */
+function closedPort(address: string): number {
+  const { fd, port } = descriptors.udp(address);
+  descriptors.close(fd);
+  return port;
+}
+
+function errorsOf(fd: number): Int32Array[] {
+  const rows = new Int32Array(MAX_ERRORS * ERROR_WORDS);
+  const count = native.socketErrors(fd, rows);
+  expect(count).toBeGreaterThanOrEqual(0);
+  return Array.from({ length: count }, (_, n) =>
+    rows.slice(n * ERROR_WORDS, (n + 1) * ERROR_WORDS),
+  );
+}
+
+describe.each([
+  [LOOPBACK, 4, 3, 3],
+  [LOOPBACK_V6, 6, 1, 4],
+] as const)("a closed port at %s", (address, family, type, code) => {
+  const port = closedPort(address);
+  const healthy = descriptors.udp(address, SOCKET_GRO);
+  const closed = sender.addRemote(address, port);
+  const open = sender.addRemote(address, healthy.port);
+  const { fd } = descriptors.udp(address, SOCKET_ERRORS | SOCKET_SEND_ONLY);
+
+  it("is told with address, port and VNI", () => {
+    sender.add(packet(64), { remote: closed }, 0xabcdef);
+    expect(sender.flush([fd]).failed).toBe(0);
+    const [error] = errorsOf(fd);
+    const read = (column: number): number => error![column]!;
+    expect([ERROR_ERRNO, ERROR_TYPE, ERROR_CODE, ERROR_FAMILY].map(read)).toEqual([
+      ...[ECONNREFUSED, type, code],
+      family,
+    ]);
+    expect([ERROR_PORT, ERROR_VNI].map(read)).toEqual([port, 0xabcdef]);
+    const words = [0, 1, 2, 3].map((word) => read(ERROR_ADDRESS + word));
+    expect(words[3]).toBe(addressWords(address).words[3]);
+    expect(words[2]).toBe(family === 4 ? 0xffff : 0);
+    expect(errorsOf(fd)).toEqual([]);
+  });
+
+  it.each([0, SEND_NO_GSO])("costs no send to a healthy peer, flags %i", (flags) => {
+    let arrived = 0;
+    for (let round = 0; round < 50; round++) {
+      // The last send of a round leaves an error for the first one of the next.
+      for (let n = 0; n < 4; n++) {
+        sender.add(packet(64 + n), { remote: n % 2 === 0 ? open : closed, flags });
+      }
+      expect(sender.flush([fd])).toMatchObject({ failed: 0, results: [1, 1, 1, 1] });
+      for (;;) {
+        const runs = receiver.tryReceive(healthy.fd);
+        if (typeof runs === "number") break;
+        arrived += runs.reduce((sum, { segments }) => sum + segments, 0);
+      }
+    }
+    expect(arrived).toBe(100);
+    while (errorsOf(fd).length > 0);
+  });
+});
+
+describe("socketErrors", () => {
+  it("gives no more than there is room for, and the rest afterwards", () => {
+    const remote = sender.addRemote(LOOPBACK, closedPort(LOOPBACK));
+    const { fd } = descriptors.udp(LOOPBACK, SOCKET_ERRORS);
+    // Loopback is exempt from the rate limit of ICMP (net/ipv4/icmp.c, icmpv4_xrlim_allow).
+    for (let n = 0; n < MAX_ERRORS + 3; n++) {
+      sender.add(packet(64), { remote, flags: SEND_NO_GSO });
+    }
+    expect(sender.flush([fd]).failed).toBe(0);
+    expect([errorsOf(fd).length, errorsOf(fd).length]).toEqual([MAX_ERRORS, 3]);
+  });
+
+  it("is empty for a socket that was not asked to keep them", () => {
+    const remote = sender.addRemote(LOOPBACK, closedPort(LOOPBACK));
+    const { fd } = descriptors.udp();
+    sender.add(packet(64), { remote });
+    expect(sender.flush([fd]).failed).toBe(0);
+    expect(errorsOf(fd)).toEqual([]);
+  });
+});
+
+describe("socketConfigure", () => {
+  it("turns the checksum of IPv6 off and on, and what a receiver takes", () => {
+    const target = descriptors.udp(LOOPBACK_V6);
+    const remote = sender.addRemote(LOOPBACK_V6, target.port);
+    const { fd } = descriptors.udp(LOOPBACK_V6);
+    const deliver = (sending: number, receiving: number): boolean => {
+      expect(native.socketConfigure(fd, 6, sending)).toBe(0);
+      expect(native.socketConfigure(target.fd, 6, receiving)).toBe(0);
+      sender.add(packet(64), { remote });
+      expect(sender.flush([fd]).failed).toBe(0);
+      return receiver.tryReceive(target.fd) !== EAGAIN;
+    };
+    expect(deliver(0, 0)).toBe(true);
+    expect(deliver(SOCKET_NO_CHECKSUM, SOCKET_ZERO_CHECKSUM_RX)).toBe(true);
+    expect(deliver(SOCKET_NO_FLOW_LABEL, 0)).toBe(true);
+    expect(deliver(SOCKET_NO_CHECKSUM, 0)).toBe(false);
+  });
+});
