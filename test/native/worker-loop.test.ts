@@ -30,7 +30,10 @@ function loopWith(backlog: Backlog, wakeFd: number): WorkerLoop {
   const onSourceLost = (name: string) => {
     throw new Error(`${name} was lost`);
   };
-  return new WorkerLoop({ busyPoll_us: 0, wakeFd, onSourceLost, backlog });
+  return new WorkerLoop({
+    ...{ busyPoll_us: 0, wakeFd, onSourceLost, backlog },
+    onWake: () => undefined,
+  });
 }
 
 describe("the worker's loop", () => {

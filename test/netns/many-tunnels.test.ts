@@ -42,7 +42,7 @@ describe(`${count} VNIs on one port`, () => {
       const daemon = await bed.start(a.host, `tunnels:\n${lines.join("")}`);
       // Not by the command line: what the test keeps of a command's output would not hold this.
       const control = createControlClient({ socketPath: daemon.socket });
-      const counters = async () => (await control.counters()) as CountersJson;
+      const counters = () => control.counters();
       const probes = [0, 1, count >> 1, count - 1];
       // The peer has one VNI more than we do.
       const peers = [...probes, count].map((i) => tunnelLine(i, b.underlayIp, a.underlayIp, 2));

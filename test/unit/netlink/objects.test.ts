@@ -44,7 +44,6 @@ describe("links", () => {
       up: false,
       loopback: false,
       master: undefined,
-      group: 0,
       vxlan: { vni: 100, port: 4789, family: 4, local: "10.57.4.20", dev: 3 },
     });
   });
