@@ -58,16 +58,14 @@ export class SoakDevice extends MemoryDevice {
   /** Frames that forwarding may still read before it gets EAGAIN. */
   pending = 0;
   framesRead = 0;
-  /** Packets on the wire of frames for which no send was made. */
-  packetsWithoutSend = 0;
+  /** Packets on the wire that they stand for. */
+  packetsRead = 0;
   /** Frames that were written here by forwarding itself: ARP replies, ICMP errors. */
   answersWritten = 0;
   /** The same that the device refused: counted as device-error, in place of the question. */
   refusedNeighbourAnswers = 0;
   refusedErrors = 0;
   segmentsWritten = 0;
-  /** By row of the batch: a send was made for the frame. */
-  readonly hasSend = new Uint8Array(MAX_FRAMES);
   readonly #random: Random;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
   #lastBatch: EgressBatch | undefined;
@@ -91,17 +89,16 @@ export class SoakDevice extends MemoryDevice {
     this.pending -= count;
     this.framesRead += count;
     this.#lastBatch = batch;
-    this.hasSend.fill(0);
     return count;
   }
 
-  /** Counts the frames of the last batch for which there was no send. */
+  /** Counts the packets of the last batch, whose headers were located meanwhile. */
   settle(): void {
     const batch = this.#lastBatch;
     if (batch === undefined) return;
     this.#lastBatch = undefined;
     for (let frame = 0; frame < batch.frameCount; frame++) {
-      if (this.hasSend[frame] === 0) this.packetsWithoutSend += batch.wirePackets(frame);
+      this.packetsRead += batch.wirePackets(frame);
     }
   }
 
