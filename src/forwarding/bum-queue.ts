@@ -60,12 +60,16 @@ export class BumQueue {
     return this.#count > 0;
   }
 
-  /** @returns false when there is no room */
+  /**
+   * Lets a frame of another batch wait for its `count` members from `first` on.
+   * @returns false when there is no room
+   */
   add(
     user: QueueUser,
     from: EgressBatch,
     frame: number,
     members: Int32Array,
+    first: number,
     count: number,
   ): boolean {
     if (this.#count === MAX_FRAMES) return false;
@@ -81,7 +85,7 @@ export class BumQueue {
     for (let word = 0; word < FRAME_WORDS; word++) frames[at + word] = from.frames[source + word];
     frames[at + FRAME_OFFSET] = start + HEADROOM_BYTES;
     const list = row * MAX_FLOOD_REMOTES;
-    for (let i = 0; i < count; i++) this.#members[list + i] = members[i];
+    for (let i = 0; i < count; i++) this.#members[list + i] = members[first + i];
     this.#memberCounts[row] = count;
     this.#starts[row] = start;
     this.#users[row] = user;

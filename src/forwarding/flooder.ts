@@ -88,7 +88,7 @@ export class Flooder implements QueueUser {
     if (!this.#limit.take(packets, this.#now_ms)) return this.#drop(BUM_LIMIT, packets);
     if (this.#count <= FLOOD_AT_ONCE_MEMBERS && this.#queued === 0) {
       this.#sends.replicate(frame, at, this.#members, 0, this.#count, outer);
-    } else if (this.#queue.add(this, this.#batch, frame, this.#members, this.#count)) {
+    } else if (this.#queue.add(this, this.#batch, frame, this.#members, 0, this.#count)) {
       this.#queued++;
     } else {
       return this.#drop(BUM_QUEUE_FULL, packets);

@@ -14,15 +14,17 @@ import {
   GSO_UDP_L4,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
-import { LOCATE_L3, LOCATE_L4, LOCATE_PAYLOAD } from "../wire/locate.js";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ip-protocol.js";
+import { LOCATE_L3, LOCATE_L4, LOCATE_PAYLOAD, LOCATE_PROTOCOL } from "../wire/locate.js";
 
 /** The ECN bit may stand beside the type. */
 const GSO_TYPE_MASK = 0x7f;
 
-/** Can the segmenter cut this virtio GSO type? */
-function isSegmentable(gsoType: number): boolean {
+/** Can the segmenter cut this virtio GSO type, and is the frame of that kind? */
+function isSegmentable(gsoType: number, protocol: number): boolean {
   const type = gsoType & GSO_TYPE_MASK;
-  return type === GSO_TCPV4 || type === GSO_TCPV6 || type === GSO_UDP_L4;
+  if (type === GSO_UDP_L4) return protocol === PROTOCOL_UDP;
+  return (type === GSO_TCPV4 || type === GSO_TCPV6) && protocol === PROTOCOL_TCP;
 }
 
 /**
@@ -33,7 +35,10 @@ function isSegmentable(gsoType: number): boolean {
 export function markSuperpacket(batch: EgressBatch, frame: number, located: Int32Array): boolean {
   const { frames } = batch;
   const row = frame * FRAME_WORDS;
-  if (!isSegmentable(frames[row + FRAME_GSO_TYPE]) || located[LOCATE_PAYLOAD] < 0) return false;
+  const gsoType = frames[row + FRAME_GSO_TYPE];
+  if (!isSegmentable(gsoType, located[LOCATE_PROTOCOL]) || located[LOCATE_PAYLOAD] < 0) {
+    return false;
+  }
   const at = frames[row + FRAME_OFFSET];
   frames[row + FRAME_L3] = located[LOCATE_L3] - at;
   frames[row + FRAME_L4] = located[LOCATE_L4] - at;

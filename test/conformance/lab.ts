@@ -9,15 +9,9 @@ import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import { addVeth, Namespace } from "../../src/testbed/namespace.js";
-import {
-  CulvertVtep,
-  device,
-  KernelVtep,
-  markerMac,
-  markerSourceMac,
-  type Vtep,
-  type VtepOptions,
-} from "./vtep.js";
+import { CulvertVtep } from "./culvert-vtep.js";
+import { KernelVtep } from "./kernel-vtep.js";
+import { device, markerMac, markerSourceMac, type Vtep, type VtepOptions } from "./vtep.js";
 import { type Datagram, type InnerFrame, Wire } from "./wire.js";
 
 const markerTimeout_ms = 5_000;

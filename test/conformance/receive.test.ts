@@ -23,7 +23,9 @@ lab.group("receive, IPv4 underlay", {}, (rule) => {
   });
 
   rule.same("the source port does not matter", [probe, probe], async (scene) => {
-    return macs(await scene.ingress("vx(sport=1)", "vx(sport=65535)"));
+    return macs(
+      await scene.ingress("vx(frame(sport=11), sport=1)", "vx(frame(sport=12), sport=65535)"),
+    );
   });
 
   rule.same("RFC 7348 4.1: a zero UDP checksum is accepted over IPv4", [probe], async (scene) => {

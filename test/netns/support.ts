@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import type { CountersReport } from "../../src/control/target.js";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import { culvertIpipConfig, culvertVxlanConfig } from "../../src/testbed/culvert-tunnel.js";
 import { Daemon, temporaryFolder } from "../../src/testbed/daemon.js";
@@ -159,28 +160,7 @@ export function ipipConfig(
   return `${[...kept, ...lines.map((line) => `    ${line}`)].join("\n")}\n`;
 }
 
-interface Traffic {
-  packets: number;
-  bytes: number;
-}
-
-interface Drops {
-  direction: "egress" | "ingress";
-  reason: string;
-  count: number;
-}
-
-export interface CountersJson {
-  tunnels: {
-    name: string;
-    egress: Traffic;
-    ingress: Traffic;
-    drops: Drops[];
-    events: { event: string; count: number }[];
-    peers: ({ address: string; egress: Traffic; ingress: Traffic } & Record<string, unknown>)[];
-  }[];
-  drops: Drops[];
-}
+export type CountersJson = CountersReport;
 
 /** Runs a command of the CLI that must succeed and reads its JSON. */
 export async function culvertJson<T>(daemon: Daemon, ...args: string[]): Promise<T> {

@@ -36,6 +36,7 @@ describe("links", () => {
     const rtnl = new NetlinkSocket(new ScriptedTransport([message(16, 0, vxlanLink)]));
     expect(linkByName(rtnl, "vx4")).toEqual({
       index: 4,
+      group: 0,
       name: "vx4",
       kind: "vxlan",
       mtu_bytes: 1450,
@@ -43,7 +44,6 @@ describe("links", () => {
       up: false,
       loopback: false,
       master: undefined,
-      group: 0,
       vxlan: { vni: 100, port: 4789, family: 4, local: "10.57.4.20", dev: 3 },
     });
   });
