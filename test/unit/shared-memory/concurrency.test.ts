@@ -3,7 +3,7 @@
 // works.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FDB_PERMANENT, FDB_STATIC, Fdb } from "../../../src/fdb/fdb.js";
-import { FloodList } from "../../../src/fdb/flood-list.js";
+import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { Neigh } from "../../../src/neigh/neigh.js";
 import { RouteTable } from "../../../src/routes/route-table.js";
 import { MAX_FLOOD_REMOTES } from "../../../src/shared-memory/limits.js";
@@ -81,7 +81,7 @@ describe("readers beside a writer", () => {
   });
 
   it("see flood lists as they were at one instant", async () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     const out = new Int32Array(MAX_FLOOD_REMOTES);
     await readDuring({ job: "flood", state: list.sharedState() }, () => {
       const count = list.snapshot(out);

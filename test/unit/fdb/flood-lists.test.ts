@@ -1,6 +1,6 @@
 // Flood list: order, limit, snapshots.
 import { describe, expect, it } from "vitest";
-import { FloodList } from "../../../src/fdb/flood-list.js";
+import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { MAX_FLOOD_REMOTES } from "../../../src/shared-memory/limits.js";
 import {
   TABLE_EXISTS,
@@ -9,9 +9,9 @@ import {
   TABLE_OK,
 } from "../../../src/shared-memory/table-result.js";
 
-describe("FloodList", () => {
+describe("FloodLists", () => {
   it("appends each remote once and keeps the order over removals", () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     for (const remote of [7, 3, 9]) expect(list.append(remote)).toBe(TABLE_OK);
     expect(list.append(3)).toBe(TABLE_EXISTS);
     expect(list.remove(3)).toBe(TABLE_OK);
@@ -21,7 +21,7 @@ describe("FloodList", () => {
   });
 
   it("gives a snapshot and its count, and touches nothing behind it", () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     const out = new Int32Array(MAX_FLOOD_REMOTES).fill(-5);
     expect(list.snapshot(out)).toBe(0);
     list.append(0);
@@ -31,7 +31,7 @@ describe("FloodList", () => {
   });
 
   it("has another version after each change, and only then", () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     const versions = new Set([list.version()]);
     list.append(1);
     versions.add(list.version());
@@ -47,7 +47,7 @@ describe("FloodList", () => {
   });
 
   it("holds MAX_FLOOD_REMOTES remotes", () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     for (let remote = 0; remote < MAX_FLOOD_REMOTES; remote++) list.append(remote);
     expect(list.append(MAX_FLOOD_REMOTES)).toBe(TABLE_FULL);
     const out = new Int32Array(MAX_FLOOD_REMOTES);
@@ -58,14 +58,14 @@ describe("FloodList", () => {
   });
 
   it("is the same list for every thread that attaches", () => {
-    const list = FloodList.create();
-    const worker = FloodList.attach(structuredClone(list.sharedState()));
+    const list = FloodLists.create();
+    const worker = FloodLists.attach(structuredClone(list.sharedState()));
     list.append(4);
     expect(worker.list()).toEqual([4]);
   });
 
   it("serves readers while a writer sits in a change", () => {
-    const list = FloodList.create();
+    const list = FloodLists.create();
     list.append(4);
     const words = new Int32Array(list.sharedState().words);
     words[0] = 99;
