@@ -237,8 +237,8 @@ export class Fdb {
       const slot = this.#find(hi, lo);
       if (slot < 0) return TABLE_NOT_FOUND;
       old = this.#entry();
-      this.#count(old.remote, -1, old.flags);
       this.#table.remove(slot);
+      this.#count(old.remote, -1, old.flags);
     } finally {
       this.#table.unlock();
     }
