@@ -25,6 +25,7 @@ import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { DaemonEvents } from "./events.js";
+import { FdbEntries } from "./fdb-entries.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { Peers } from "./peers.js";
@@ -98,14 +99,18 @@ export class Daemon {
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
-    const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
+    const changes = new TableChanges();
+    const peers = new Peers(remotes, counters, changes);
+    const fdbEntries = new FdbEntries(remotes, peers, changes);
+    const parts = {
+      ...{ rtnl, descriptors, offloads, sockets },
+      ...{ remotes, peers, fdbEntries, workers },
+    };
     const tunnels = openTunnels(config, parts);
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const inbox = new EventInbox(workers, tunnels.length);
-    const changes = new TableChanges();
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
@@ -116,12 +121,12 @@ export class Daemon {
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const context = {
-      ...{ tunnels, remotes, peers, changes },
+      ...{ tunnels, remotes, peers, fdbEntries, changes },
       ...{ counters, rtnl, offloads, workers, started_s },
     };
     events.start(changes);
     await this.#serve(context, events);
-    this.#ageing = new Ageing(tunnels, peers, events);
+    this.#ageing = new Ageing(tunnels, peers, fdbEntries, events);
     this.#ageing.start();
     this.#log.info(
       {

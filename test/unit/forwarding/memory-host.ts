@@ -6,7 +6,7 @@ import { MemoryDevice } from "../../../src/device/memory-device.js";
 import { EventInbox } from "../../../src/events/event-inbox.js";
 import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
-import { FloodList } from "../../../src/fdb/flood-list.js";
+import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -156,7 +156,7 @@ export class MemoryHost {
       sources: new SourcePolicy(index, allow, this.remotes),
       fdb: Fdb.create(maxEntries),
       neigh: Neigh.create(16),
-      flood: FloodList.create(),
+      flood: FloodLists.create(),
       device,
     };
     const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);
