@@ -110,13 +110,16 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
   fdb({ op, tunnel, mac, state, router, dst, port, vni, idle_s }: FdbTableChange): void {
     if (!this.#hears(tunnel)) return;
     this.#inbox.drain(); // what workers saw before
-    const words = dst === "" ? undefined : ipOf(dst);
+    const known = dst !== "";
     this.#tellFdb(tunnel, {
-      ...{ op, mac, router, idle_s: idle_s ?? 0 },
+      op,
+      mac,
+      router,
       state: idle_s === undefined ? STATE_WORDS[state] : "stale",
-      dst: words === undefined ? undefined : [words.w0, words.w1, words.w2, words.w3],
-      port: words === undefined || port === tunnel.config.port ? undefined : port,
-      vni: words === undefined || vni === tunnel.config.vni ? undefined : vni,
+      dst: known ? wordsOf(dst) : undefined,
+      port: known && port !== tunnel.config.port ? port : undefined,
+      vni: known && vni !== tunnel.config.vni ? vni : undefined,
+      idle_s: idle_s ?? 0,
     });
   }
 
@@ -226,6 +229,11 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     }
     return kinds;
   }
+}
+
+function wordsOf(text: string): readonly [number, number, number, number] {
+  const { w0, w1, w2, w3 } = ipOf(text);
+  return [w0, w1, w2, w3];
 }
 
 const macIn = (record: Int32Array) => ({
