@@ -45,12 +45,17 @@ export function isZeroMac(hi: number, lo: number): boolean {
   return hi === 0 && lo === 0;
 }
 
+/** True for the MACs whose FDB entries hold a list of remotes: all zero, and multicast. */
+export function isListMac(hi: number, lo: number): boolean {
+  return isMulticastMac(hi) || isZeroMac(hi, lo);
+}
+
 /**
  * True for a MAC that one station can have: neither multicast nor zero. Anything else must not be
  * learned.
  */
 export function isValidSourceMac(hi: number, lo: number): boolean {
-  return !isMulticastMac(hi) && !isZeroMac(hi, lo);
+  return !isListMac(hi, lo);
 }
 
 const MAC_TEXT = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;

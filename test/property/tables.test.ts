@@ -12,7 +12,7 @@ import {
   FDB_STATIC_CONFLICT,
   Fdb,
 } from "../../src/fdb/fdb.js";
-import { FloodList } from "../../src/fdb/flood-list.js";
+import { FloodLists } from "../../src/fdb/flood-lists.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { REMOTE_TABLE_FULL, RemoteTable } from "../../src/remotes/remote-table.js";
 import { type RouteEntry, RouteTable } from "../../src/routes/route-table.js";
@@ -104,7 +104,7 @@ describe("tables against a Map", () => {
           expect(fdb.age(now_s, 30)).toBe(model.removeWhere(old));
         } else if (op === "flush") {
           const gone = model.removeWhere((e) => e.remote === value);
-          expect(fdb.flush({ remotes: new Set([value]) })).toBe(gone);
+          expect(fdb.flush((entry) => entry.remote === value)).toBe(gone);
         } else {
           const expected = model.put(lo, entry, op === "replace");
           expect(fdb[op](key, lo, value, FDB_STATIC, now_s)).toBe(expected);
@@ -118,9 +118,9 @@ describe("tables against a Map", () => {
     fc.assert(check, RUNS);
   });
 
-  it("FloodList", () => {
+  it("FloodLists", () => {
     const check = fc.property(operations("append", "remove"), (sequence) => {
-      const list = FloodList.create();
+      const list = FloodLists.create();
       const model = new Set<number>();
       for (const { op, key } of sequence) {
         const had = model.has(key);
