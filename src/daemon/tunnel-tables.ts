@@ -14,10 +14,12 @@ const ALL_ZERO = { hi: 0, lo: 0 };
 
 export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
   const { config } = tunnel;
-  for (const remote of config.remotes) {
+  for (const { dst, port, vni } of config.remotes) {
+    const remote = { dst: ipOf(dst), port, vni };
     entries.change(tunnel, { op: "append", mac: ALL_ZERO, remote, flags: FDB_PERMANENT });
   }
-  for (const { mac: text, router, ...remote } of config.fdb) {
+  for (const { mac: text, dst, port, vni, router } of config.fdb) {
+    const remote = { dst: ipOf(dst), port, vni };
     const mac = macOf(text);
     const op = isListMac(mac.hi, mac.lo) ? "append" : "add";
     const flags = FDB_PERMANENT | (router ? FDB_ROUTER : 0);
