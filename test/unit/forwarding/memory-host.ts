@@ -148,7 +148,7 @@ export class MemoryHost {
       ...options,
       vni,
       sources: new SourcePolicy(index, allow, this.remotes),
-      fdb: Fdb.create(maxEntries),
+      fdb: Fdb.create(maxEntries, this.remotes.macs),
       neigh: Neigh.create(16),
       flood: FloodLists.create(),
       device,
