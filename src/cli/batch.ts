@@ -3,6 +3,7 @@
 // a line may say is the business of the command.
 
 import { createReadStream } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import type { Command } from "commander";
 import { MAX_BATCH_CHANGES } from "../control/paths.js";
 import type { Batch, BatchFailure, BatchResult } from "../control/target.js";
@@ -12,6 +13,8 @@ import type { CliIo } from "./io.js";
 import { reportError } from "./report-error.js";
 import { usageError } from "./usage-error.js";
 
+/** Lines after which what is on its way to the daemon gets its turn. */
+const LINES_PER_TURN = 500;
 /** Without anything to say so, a batch is done within this time. */
 const PROGRESS_MS = 1000;
 
@@ -73,6 +76,7 @@ class Sender<Change> {
   readonly #file: string;
   readonly #options: BatchOptions;
   readonly #lines: BatchLines<Change>;
+  #inFlight: Promise<void> = Promise.resolve();
   #changes: Change[] = [];
   #numbers: number[] = [];
   #done = 0;
@@ -92,12 +96,13 @@ class Sender<Change> {
 
   /** @returns false when the batch has ended at a refusal */
   async take(block: readonly Line[]): Promise<boolean> {
-    for (const { number, words } of block) {
+    for (const [index, { number, words }] of block.entries()) {
+      if (index % LINES_PER_TURN === 0) await setImmediate();
       const step = this.#parse(words);
       if (typeof step === "object" && !(step instanceof CulvertError)) {
         this.#changes.push(step);
         this.#numbers.push(number);
-        if (this.#changes.length === MAX_BATCH_CHANGES) await this.flush();
+        if (this.#changes.length === MAX_BATCH_CHANGES) await this.#send();
       } else {
         // What stands before it comes before it.
         await this.flush();
@@ -108,14 +113,25 @@ class Sender<Change> {
     return true;
   }
 
-  /** Sends what has gathered. */
+  /** Sends what has gathered, and waits until all is done. */
   async flush(): Promise<void> {
-    const numbers = this.#numbers;
-    if (numbers.length === 0 || !this.#mayGoOn) return;
-    const batch = { changes: this.#changes, force: this.#options.force };
+    await this.#send();
+    await this.#inFlight;
+  }
+
+  /** Sends what has gathered once the batch before is done; the next lines are read meanwhile. */
+  async #send(): Promise<void> {
+    await this.#inFlight;
+    if (this.#changes.length === 0 || !this.#mayGoOn) return;
+    this.#inFlight = this.#exchange(this.#changes, this.#numbers);
+    // Whoever waits for it hears of a failure; that nobody does yet is no failure of its own.
+    this.#inFlight.catch(() => undefined);
     this.#changes = [];
     this.#numbers = [];
-    const result = await this.#lines.send(batch);
+  }
+
+  async #exchange(changes: Change[], numbers: readonly number[]): Promise<void> {
+    const result = await this.#lines.send({ changes, force: this.#options.force });
     this.#done += result.done;
     for (const failure of result.failures) this.#fail(numbers[failure.index], failure);
     this.#showProgress();

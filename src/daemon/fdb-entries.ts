@@ -15,14 +15,14 @@ import type { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { MAX_FLOOD_LISTS, MAX_FLOOD_MEMBERS, MAX_FLOOD_REMOTES } from "../shared-memory/limits.js";
 import { TABLE_EXISTS, TABLE_FULL, TABLE_OK } from "../shared-memory/table-result.js";
+import type { IpAddress } from "../wire/ip-address.js";
 import { formatMac, isListMac, isZeroMac, type Mac } from "../wire/mac.js";
-import { ipOf } from "./addresses.js";
 import type { Peers } from "./peers.js";
 import { fdbTableChange, type TableChanges, type TableOperation } from "./table-changes.js";
 import type { VxlanRuntime } from "./tunnel.js";
 
 export interface FdbRemote {
-  readonly dst: string;
+  readonly dst: IpAddress;
   readonly port: number;
   readonly vni: number;
   /** Policy group of frames to it, where it is not the tunnel's. */
@@ -247,13 +247,13 @@ export class FdbEntries {
   }
 
   #acquire({ index }: VxlanRuntime, { dst, port, vni, gbp }: FdbRemote): number {
-    const row = this.#peers.acquire(index, dst, port, vni);
+    const row = this.#peers.acquireAddress(index, dst, port, vni);
     if (gbp !== undefined) this.#peers.setGroup(row, gbp);
     return row;
   }
 
   #find({ index }: VxlanRuntime, { dst, port, vni }: FdbRemote): number {
-    const { w0, w1, w2, w3 } = ipOf(dst);
+    const { w0, w1, w2, w3 } = dst;
     return this.#remotes.find(index, w0, w1, w2, w3, port, vni);
   }
 

@@ -10,9 +10,9 @@ import {
 } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
-import { isMulticastIp } from "../wire/ip-address.js";
+import { type IpAddress, isMulticastIp } from "../wire/ip-address.js";
 import { isListMac } from "../wire/mac.js";
-import { ipOf } from "./addresses.js";
+import { ipOf, textOf } from "./addresses.js";
 import { fdbTableChange, type TableChanges } from "./table-changes.js";
 import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
@@ -34,15 +34,19 @@ export class Peers {
    * @returns its row
    */
   acquire(tunnel: number, dst: string, port = 0, vni = 0): number {
+    return this.acquireAddress(tunnel, ipOf(dst), port, vni);
+  }
+
+  /** The same for an address that has been parsed. */
+  acquireAddress(tunnel: number, dst: IpAddress, port: number, vni: number): number {
     const remotes = this.#remotes;
-    const address = ipOf(dst);
-    const { w0, w1, w2, w3 } = address;
-    const flags = isMulticastIp(address) ? 0 : REMOTE_FLAG_ALLOWED;
+    const { w0, w1, w2, w3 } = dst;
+    const flags = isMulticastIp(dst) ? 0 : REMOTE_FLAG_ALLOWED;
     const known = remotes.find(tunnel, w0, w1, w2, w3, port, vni) >= 0;
     const senderKnown = remotes.findSender(tunnel, w0, w1, w2, w3) >= 0;
     const row = remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, flags);
     if (row < 0) {
-      throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${dst}`, {
+      throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${textOf(dst)}`, {
         hint: `the daemon holds at most ${remotes.maxRemotes} remotes of all tunnels`,
       });
     }

@@ -16,10 +16,12 @@ export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
   const { config } = tunnel;
   const { group, port, vni } = config;
   const groups = group === undefined ? [] : [{ dst: group, port, vni }];
-  for (const remote of [...groups, ...config.remotes]) {
+  for (const { dst, ...rest } of [...groups, ...config.remotes]) {
+    const remote = { ...rest, dst: ipOf(dst) };
     entries.change(tunnel, { op: "append", mac: ALL_ZERO, remote, flags: FDB_PERMANENT });
   }
-  for (const { mac: text, router, ...remote } of config.fdb) {
+  for (const { mac: text, router, dst, ...rest } of config.fdb) {
+    const remote = { ...rest, dst: ipOf(dst) };
     const mac = macOf(text);
     const op = isListMac(mac.hi, mac.lo) ? "append" : "add";
     const flags = FDB_PERMANENT | (router ? FDB_ROUTER : 0);

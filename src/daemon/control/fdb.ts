@@ -4,7 +4,7 @@
 import { underlayFault } from "../../config/addresses.js";
 import type { FdbChange, FdbFlush, FdbStateWord, FlushResult } from "../../control/target.js";
 import { FDB_EXTERN, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
-import { ipEquals, isIpv4 } from "../../wire/ip-address.js";
+import { type IpAddress, ipEquals, isIpv4 } from "../../wire/ip-address.js";
 import { ipOf, macOf, textOf } from "../addresses.js";
 import { type FdbRemote, fdbRefused } from "../fdb-entries.js";
 import type { VxlanRuntime } from "../tunnel.js";
@@ -75,7 +75,25 @@ export function remoteFilter(
 /** The remote that a change names, port and VNI the tunnel's own unless given. */
 function remoteOf(tunnel: VxlanRuntime, change: FdbChange): FdbRemote | undefined {
   const { dst, port = tunnel.config.port, vni = tunnel.config.vni } = change;
-  if (dst === undefined) return undefined;
+  return dst === undefined ? undefined : { dst: usableAddress(tunnel, dst), port, vni };
+}
+
+/** Many changes of a batch name the same few remotes: what was found usable is looked up. */
+const usable = new WeakMap<VxlanRuntime, Map<string, IpAddress>>();
+const MOST_REMEMBERED = 4096;
+
+function usableAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
+  let known = usable.get(tunnel);
+  if (known === undefined || known.size >= MOST_REMEMBERED) {
+    known = new Map();
+    usable.set(tunnel, known);
+  }
+  const remote = known.get(dst) ?? checkedAddress(tunnel, dst);
+  known.set(dst, remote);
+  return remote;
+}
+
+function checkedAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
   const fault = underlayFault(dst);
   if (fault !== undefined) {
     throw fdbRefused(`dst ${dst} can be no remote`, { hint: `it has to be ${fault}` });
@@ -89,5 +107,5 @@ function remoteOf(tunnel: VxlanRuntime, change: FdbChange): FdbRemote | undefine
   if (ipEquals(remote, tunnel.local)) {
     throw fdbRefused(`dst ${dst} is the tunnel's own address`, { hint: "name the peer's address" });
   }
-  return { dst, port, vni };
+  return remote;
 }

@@ -165,7 +165,7 @@ export class MemoryHost {
       ...options,
       vni,
       sources: new SourcePolicy(index, allow, this.remotes),
-      fdb: Fdb.create(maxEntries),
+      fdb: Fdb.create(maxEntries, this.remotes.macs),
       neigh: Neigh.create(16),
       flood: FloodLists.create(),
       bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
