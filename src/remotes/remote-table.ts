@@ -62,12 +62,14 @@ const VALUE_WORDS = 1;
 export class RemoteTable {
   /** Kept by the FDBs. */
   readonly macs: MacCounts;
+  readonly #state: RemoteTableState;
   readonly #rows: RemoteRows;
   /** Per tunnel: its own port, its own VNI. */
   readonly #tunnels: Int32Array;
   readonly #index: SharedTable;
 
   private constructor(state: RemoteTableState) {
+    this.#state = state;
     this.#rows = RemoteRows.attach(state.rows);
     this.#tunnels = new Int32Array(state.tunnels);
     this.#index = SharedTable.attach(state.index);
@@ -94,12 +96,7 @@ export class RemoteTable {
   }
 
   sharedState(): RemoteTableState {
-    return {
-      rows: this.#rows.sharedState(),
-      tunnels: this.#tunnels.buffer as SharedArrayBuffer,
-      index: this.#index.sharedState(),
-      learnedMacs: this.macs.sharedState(),
-    };
+    return this.#state;
   }
 
   /** Rows in use, base rows among them. */

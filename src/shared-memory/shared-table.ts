@@ -280,17 +280,6 @@ export class SharedTable {
     return Math.min(this.capacity, this.#occupancy.usedFrom(slot));
   }
 
-  /** Slots that the longest unsuccessful lookup would visit now: how healthy the chains are. */
-  longestChain(): number {
-    let longest = 0;
-    let chain = 0;
-    for (let step = 0; step < 2 * this.capacity && longest < this.capacity; step++) {
-      chain = this.#stateOf(step & this.#mask) === EMPTY ? 0 : chain + 1;
-      longest = Math.max(longest, chain);
-    }
-    return longest;
-  }
-
   /** Is the key of the slot at word `at` the one in `key`, from its third word on? */
   #restMatches(at: number): boolean {
     const keyWords = this.#keyWords;
