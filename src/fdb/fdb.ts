@@ -88,7 +88,7 @@ const IMMORTAL = FDB_FIXED | FDB_EXTERN;
 const KEY_HI = 0;
 const KEY_LO = 1;
 const KEY_WORDS = 2;
-/** Remote index in the low bits, kind above: they share a word with the first 16 bits of the MAC. */
+/** Remote index in the low bits, kind above; they share a word with the start of the MAC. */
 const VALUE_REMOTE_KIND = 0;
 /** Seconds in the low bits, two flags above. */
 const VALUE_STAMP = 1;

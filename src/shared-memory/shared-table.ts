@@ -176,8 +176,7 @@ export class SharedTable {
 
   /**
    * Overwrites one value word of a slot without the lock, if it still is `expected`: for a time
-   * stamp that any reader may refresh. The slot may have become another entry's meanwhile: then
-   * that one gets the word if its own was the same.
+   * stamp that any reader may refresh. The slot may have become another entry's meanwhile.
    * @param word of the value; not one that shares its word with the key
    */
   exchangeWord(slot: number, word: number, expected: number, bits: number): void {
