@@ -34,7 +34,7 @@ import {
 } from "#abi";
 import type { Device } from "../../src/device/device.js";
 import { Fdb } from "../../src/fdb/fdb.js";
-import { FloodList } from "../../src/fdb/flood-list.js";
+import { FloodLists } from "../../src/fdb/flood-lists.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
 import { SourcePolicy } from "../../src/forwarding/source-policy.js";
 import { DF_UNSET, type VxlanTunnel } from "../../src/forwarding/vxlan-tunnel.js";
@@ -212,7 +212,7 @@ export class StandingHost {
       sources: new SourcePolicy(0, "known", this.remotes),
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),
-      flood: FloodList.create(),
+      flood: FloodLists.create(),
       device,
     };
     return { tunnel, remote };

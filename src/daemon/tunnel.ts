@@ -4,8 +4,9 @@
 
 import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
-import { FloodList } from "../fdb/flood-list.js";
+import { FloodLists } from "../fdb/flood-lists.js";
 import { Neigh } from "../neigh/neigh.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.js";
@@ -39,7 +40,7 @@ export interface VxlanRuntime extends CommonTunnel {
   readonly mac: Mac;
   readonly fdb: Fdb;
   readonly neigh: Neigh;
-  readonly flood: FloodList;
+  readonly flood: FloodLists;
   /** Receiving sockets, one per worker. */
   readonly receivers: readonly number[];
   /** Sending sockets, a pool per worker. */
@@ -80,11 +81,11 @@ export const MAX_NEIGHBOURS = 65_536;
 export const MAX_ROUTES = 131_072;
 
 /** New tables for a VXLAN tunnel. */
-export function vxlanTables(config: VxlanTunnelConfig) {
+export function vxlanTables(config: VxlanTunnelConfig, remotes: RemoteTable) {
   return {
-    fdb: Fdb.create(config.max_entries),
+    fdb: Fdb.create(config.max_entries, remotes.macs),
     neigh: Neigh.create(MAX_NEIGHBOURS),
-    flood: FloodList.create(),
+    flood: FloodLists.create(),
   };
 }
 

@@ -2,7 +2,7 @@
 // memory, nothing else. Structured-clonable; the worker makes its forwarding objects from it.
 
 import type { FdbState } from "../fdb/fdb.js";
-import type { FloodListState } from "../fdb/flood-list.js";
+import type { FloodListsState } from "../fdb/flood-lists.js";
 import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
 import type { AllowedSources } from "../forwarding/source-policy.js";
 import type { VxlanSettings } from "../forwarding/vxlan-tunnel.js";
@@ -24,7 +24,7 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly allow: AllowedSources;
   readonly fdb: FdbState;
   readonly neigh: NeighState;
-  readonly flood: FloodListState;
+  readonly flood: FloodListsState;
   /** Underlay device that the sockets are bound to, or "". */
   readonly dev: string;
   /** Descriptors of the sending sockets. */

@@ -5,7 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOTS } from "#native";
 import { NativeDevice } from "../device/native-device.js";
 import { Fdb } from "../fdb/fdb.js";
-import { FloodList } from "../fdb/flood-list.js";
+import { FloodLists } from "../fdb/flood-lists.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
@@ -81,9 +81,9 @@ function addVxlan(
   const tunnel: VxlanTunnel = {
     ...plan,
     sources: new SourcePolicy(plan.index, plan.allow, remotes),
-    fdb: Fdb.attach(plan.fdb),
+    fdb: Fdb.attach(plan.fdb, remotes.macs),
     neigh: Neigh.attach(plan.neigh),
-    flood: FloodList.attach(plan.flood),
+    flood: FloodLists.attach(plan.flood),
     device,
   };
   const sender = new UdpSender(plan.sendSockets, plan.dev, egressHandle);

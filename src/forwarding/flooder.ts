@@ -1,8 +1,8 @@
 // BUM frames (broadcast, unknown unicast, multicast) of one VXLAN tunnel: to whom they are
 // replicated, and what is counted when there is nobody.
 
+import { DEFAULT_LIST, FloodSnapshot } from "../fdb/flood-lists.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
-import { MAX_FLOOD_REMOTES } from "../shared-memory/limits.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { OuterHeader } from "./outer-header.js";
@@ -17,9 +17,7 @@ export class Flooder {
   readonly #batch: EgressBatch;
   readonly #counters: WorkerCounters;
   readonly #sends: VxlanSends;
-  readonly #members = new Int32Array(MAX_FLOOD_REMOTES);
-  #version = -1;
-  #count = 0;
+  readonly #lists = new FloodSnapshot();
 
   constructor(
     tunnel: VxlanTunnel,
@@ -33,22 +31,26 @@ export class Flooder {
     this.#sends = sends;
   }
 
-  /** Takes over what was changed in the flood list; once per batch. */
+  /** Takes over what was changed in the flood lists; once per batch. */
   refresh(): void {
-    const version = this.#tunnel.flood.version();
-    if (version === this.#version) return;
-    this.#count = this.#tunnel.flood.snapshot(this.#members);
-    this.#version = version;
+    this.#lists.refresh(this.#tunnel.flood);
   }
 
-  /** Replicates the frame at `at` to every member of the flood list. */
-  flood(frame: number, at: number, outer: OuterHeader, multicast: boolean): void {
+  /**
+   * Replicates the frame at `at` to every member of a list.
+   * @param list the all-zero MAC's, or the one that the FDB has for the frame's destination
+   */
+  flood(frame: number, at: number, outer: OuterHeader, multicast: boolean, list: number): void {
     const { index } = this.#tunnel;
-    if (this.#count === 0) {
+    const lists = this.#lists;
+    // The FDB may know of a list that is younger than the batch.
+    if (list !== DEFAULT_LIST) this.refresh();
+    const count = lists.count(list);
+    if (count === 0) {
       const reason = multicast ? NO_REMOTES : L2MISS;
       return this.#counters.drop(index, reason, this.#batch.wirePackets(frame));
     }
-    this.#sends.replicate(frame, at, this.#members, 0, this.#count, outer);
+    this.#sends.replicate(frame, at, lists.members, lists.first(list), count, outer);
     this.#counters.addTunnel(index, TunnelCounter.floods, 1);
   }
 }

@@ -2,17 +2,19 @@
 //   1. locate headers; a superpacket's offsets go into its row for the segmenter
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
 //   3. outer header: source port by flow hash, TOS (outer-header.ts)
-//   4. FDB lookup of the destination MAC: a remote, or the flood list (flooder.ts)
+//   4. FDB lookup of the destination MAC: a remote, or a flood list (flooder.ts): its own, which a
+//      multicast MAC may have, else the one of the all-zero MAC
 //   5. VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
 import { FRAME_GSO_TYPE, FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS, GSO_NONE } from "#abi";
+import { DEFAULT_LIST } from "../fdb/flood-lists.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
 import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
-import { isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
+import { isListMac, isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
 import { Flooder } from "./flooder.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { OuterHeader } from "./outer-header.js";
@@ -80,10 +82,12 @@ export class VxlanEgress {
     }
     this.#outer.decide(this.#batch, at, located);
     const hi = macHi(arena, at);
-    const multicast = isMulticastMac(hi);
-    const remote = multicast ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));
-    if (remote >= 0) this.#sends.send(frame, at, remote, this.#outer);
-    else this.#flooder.flood(frame, at, this.#outer, multicast);
+    const lo = macLoBits(arena, at);
+    const found = this.#tunnel.fdb.lookup(hi, lo);
+    const listed = isListMac(hi, lo);
+    if (found >= 0 && !listed) return this.#sends.send(frame, at, found, this.#outer);
+    const list = found < 0 ? DEFAULT_LIST : found;
+    this.#flooder.flood(frame, at, this.#outer, isMulticastMac(hi), list);
   }
 
   #drop(reason: number, frame: number): void {

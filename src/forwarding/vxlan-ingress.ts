@@ -22,7 +22,14 @@ import {
   RUN_TRUNCATED,
   RUN_WORDS,
 } from "#abi";
-import { FDB_ADDED, FDB_BUSY, FDB_FULL, FDB_MOVED, FDB_STATIC_CONFLICT } from "../fdb/fdb.js";
+import {
+  FDB_ADDED,
+  FDB_BUSY,
+  FDB_FULL,
+  FDB_MOVED,
+  FDB_REMOTE_FULL,
+  FDB_STATIC_CONFLICT,
+} from "../fdb/fdb.js";
 import { NO_TUNNEL, TunnelCounter } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import {
@@ -72,6 +79,7 @@ const INNER_MALFORMED = DropReasons.innerMalformed.id;
 const ECN = DropReasons.ecn.id;
 const FDB_FULL_EVENT = DropReasons.fdbFull.id;
 const FDB_BUSY_EVENT = DropReasons.fdbBusy.id;
+const MAC_LIMIT_EVENT = DropReasons.macLimit.id;
 
 const MIN_DATAGRAM_BYTES = VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES;
 const SOURCE_MAC = 6;
@@ -174,7 +182,7 @@ export class VxlanIngress extends ReceiveLoop {
 
   /** @returns STATIC_MAC_MOVED, or -1: the frame passes whether its source was learned or not */
   #learn(tunnel: VxlanTunnel, hi: number, lo: number, remote: number, now_s: number): number {
-    switch (tunnel.fdb.learn(hi, lo, remote, now_s)) {
+    switch (tunnel.fdb.learn(hi, lo, remote, now_s, tunnel.maxMacsPerRemote)) {
       case FDB_ADDED:
         this.counters.addTunnel(tunnel.index, TunnelCounter.learned, 1);
         return -1;
@@ -189,6 +197,9 @@ export class VxlanIngress extends ReceiveLoop {
       }
       case FDB_FULL:
         this.counters.drop(tunnel.index, FDB_FULL_EVENT, 1);
+        return -1;
+      case FDB_REMOTE_FULL:
+        this.counters.drop(tunnel.index, MAC_LIMIT_EVENT, 1);
         return -1;
       case FDB_BUSY:
         this.counters.drop(tunnel.index, FDB_BUSY_EVENT, 1);

@@ -3,7 +3,7 @@
 
 import type { Device } from "../device/device.js";
 import type { Fdb } from "../fdb/fdb.js";
-import type { FloodList } from "../fdb/flood-list.js";
+import type { FloodLists } from "../fdb/flood-lists.js";
 import type { Neigh } from "../neigh/neigh.js";
 import type { SourcePolicy } from "./source-policy.js";
 
@@ -59,6 +59,6 @@ export interface VxlanTunnel extends VxlanSettings {
   readonly sources: SourcePolicy;
   readonly fdb: Fdb;
   readonly neigh: Neigh;
-  readonly flood: FloodList;
+  readonly flood: FloodLists;
   readonly device: Device;
 }

@@ -28,6 +28,8 @@ export const REMOTE_LAST_SEEN = 11;
  * that row.
  */
 export const REMOTE_BASE = 13;
+/** Unicast entries of the tunnel's FDB that point to the row; kept when the row changes hands. */
+export const REMOTE_MACS = 14;
 
 /** A configured peer: it may send to us. */
 export const REMOTE_FLAG_ALLOWED = 1;
@@ -50,6 +52,8 @@ export interface RemoteEntry {
   readonly flags: number;
   readonly references: number;
   readonly lastSeen_s: number;
+  /** MACs behind the remote, given and learned. */
+  readonly macs: number;
 }
 
 export interface RemoteRowsState {
@@ -111,7 +115,9 @@ export class RemoteRows {
     if (row < 0) return -1;
     const words = this.words;
     const at = row * REMOTE_WORDS;
-    words.fill(0, at, at + REMOTE_WORDS);
+    // Not the MACs: entries that point to a freed row for a moment are still counted there.
+    words.fill(0, at, at + REMOTE_MACS);
+    words.fill(0, at + REMOTE_MACS + 1, at + REMOTE_WORDS);
     words[at + REMOTE_TUNNEL] = tunnel;
     words[at + REMOTE_FAMILY] = w0 === 0 && w1 === 0 && w2 === 0xffff ? 4 : 6;
     words[at + REMOTE_ADDRESS] = w0;
@@ -149,6 +155,7 @@ export class RemoteRows {
       flags: words[REMOTE_FLAGS],
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
+      macs: words[REMOTE_MACS],
     };
   }
 

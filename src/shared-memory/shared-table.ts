@@ -184,13 +184,13 @@ export class SharedTable {
   }
 
   /**
-   * Stores one value word of a used slot without the lock, for a time stamp that any reader may
-   * refresh. If the slot has meanwhile become another entry's, that one gets the word: use it only
-   * where this does no harm.
+   * Overwrites one value word of a slot without the lock, if it still is `expected`: for a time
+   * stamp that any reader may refresh. The slot may have become another entry's meanwhile.
    * @param word of the value; not one that shares its word with the key
    */
-  storeWord(slot: number, word: number, bits: number): void {
-    this.#slots[(slot << this.#strideBits) + this.#valueOffset + word] = bits;
+  exchangeWord(slot: number, word: number, expected: number, bits: number): void {
+    const at = (slot << this.#strideBits) + this.#valueOffset + word;
+    Atomics.compareExchange(this.#slots, at, expected, bits);
   }
 
   /**
@@ -258,9 +258,10 @@ export class SharedTable {
    * Removes every entry that `matches` says yes to, reading it in `key` and `value`. Takes the lock
    * itself, one stretch of slots at a time, so other writers get their turn; entries added
    * meanwhile may be missed.
+   * @param unlocked called after each stretch, when others may write again
    * @returns entries removed
    */
-  removeWhere(matches: () => boolean): number {
+  removeWhere(matches: () => boolean, unlocked: () => void = () => {}): number {
     let removed = 0;
     for (let from = 0; from < this.capacity; from += SWEEP_SLOTS) {
       const to = Math.min(from + SWEEP_SLOTS, this.capacity);
@@ -274,6 +275,7 @@ export class SharedTable {
       } finally {
         this.unlock();
       }
+      unlocked();
     }
     return removed;
   }

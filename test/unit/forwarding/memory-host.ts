@@ -4,7 +4,7 @@
 import { MAX_FRAMES, RECEIVE_SLOTS } from "#abi";
 import { MemoryDevice } from "../../../src/device/memory-device.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
-import { FloodList } from "../../../src/fdb/flood-list.js";
+import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -148,9 +148,9 @@ export class MemoryHost {
       ...options,
       vni,
       sources: new SourcePolicy(index, allow, this.remotes),
-      fdb: Fdb.create(maxEntries),
+      fdb: Fdb.create(maxEntries, this.remotes.macs),
       neigh: Neigh.create(16),
-      flood: FloodList.create(),
+      flood: FloodLists.create(),
       device,
     };
     const ports = Array.from({ length: sockets }, (_, i) => 50_000 + i);

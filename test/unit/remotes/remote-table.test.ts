@@ -70,6 +70,7 @@ describe("RemoteTable rows", () => {
       flags: ALLOWED,
       references: 1,
       lastSeen_s: 55,
+      macs: 0,
     });
   });
 });
