@@ -23,6 +23,7 @@ import type { ControlContext } from "./control/context.js";
 import { countersReport } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
+import { FdbEntries } from "./fdb-entries.js";
 import { Offloads } from "./offloads.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { Peers } from "./peers.js";
@@ -92,8 +93,13 @@ export class Daemon {
     const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
     const counters = Counters.create({ workers, maxTunnels: config.tunnels.length });
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
-    const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, remotes, peers, workers };
+    const changes = new TableChanges();
+    const peers = new Peers(remotes, counters, changes);
+    const fdbEntries = new FdbEntries(remotes, peers, changes);
+    const parts = {
+      ...{ rtnl, descriptors, offloads, sockets },
+      ...{ remotes, peers, fdbEntries, workers },
+    };
     const tunnels = openTunnels(config, parts);
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
       sockets.raw({ local, dev: "" }, "receive"),
@@ -107,11 +113,11 @@ export class Daemon {
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const context = {
-      ...{ tunnels, remotes, peers, changes: new TableChanges() },
+      ...{ tunnels, remotes, peers, fdbEntries, changes },
       ...{ counters, rtnl, offloads, workers, started_s },
     };
     await this.#serve(context);
-    this.#ageing = new Ageing(tunnels, peers);
+    this.#ageing = new Ageing(tunnels, peers, fdbEntries);
     this.#ageing.start();
     this.#log.info(
       {

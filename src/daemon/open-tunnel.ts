@@ -10,6 +10,7 @@ import type { RemoteTable } from "../remotes/remote-table.js";
 import type { IpAddress } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
+import type { FdbEntries } from "./fdb-entries.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
 import type { Peers } from "./peers.js";
@@ -32,6 +33,7 @@ export interface OpenParts {
   readonly sockets: Sockets;
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  readonly fdbEntries: FdbEntries;
   readonly workers: number;
 }
 
@@ -89,9 +91,9 @@ function openVxlan(
     receivers,
     senders,
     udpSegment: parts.offloads.udpSegment && config.udp_csum,
-    ...vxlanTables(config),
+    ...vxlanTables(config, parts.remotes),
   };
-  fillVxlan(runtime, parts.peers);
+  fillVxlan(runtime, parts.fdbEntries);
   return runtime;
 }
 

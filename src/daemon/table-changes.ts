@@ -2,6 +2,9 @@
 // call per entry, after the table has changed. Nothing is kept: without listeners nothing happens.
 // What workers learn is not told here: they do not run on this thread.
 
+import { FDB_LEARNED, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../fdb/fdb.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import { formatIp } from "../wire/ip-address.js";
 import type { VxlanRuntime } from "./tunnel.js";
 
 /** An entry has come to be or has changed, or it is gone. */
@@ -62,4 +65,35 @@ export class TableChanges {
   neigh(change: NeighTableChange): void {
     for (const listener of this.#listeners) listener.neigh(change);
   }
+}
+
+/**
+ * Describes a change of an entry.
+ * @param row of the remote; for an entry with a list the one of it that came or went
+ */
+export function fdbTableChange(
+  op: TableOperation,
+  tunnel: VxlanRuntime,
+  { hi, lo, flags }: Pick<FdbEntry, "hi" | "lo" | "flags">,
+  row: number,
+  remotes: RemoteTable,
+): FdbTableChange {
+  const remote = remotes.get(row);
+  return {
+    op,
+    tunnel,
+    mac: { hi, lo },
+    remote: row,
+    state: stateOf(flags),
+    router: (flags & FDB_ROUTER) !== 0,
+    dst: remote === undefined ? "" : formatIp(...remote.address),
+    port: remote?.port ?? tunnel.config.port,
+    vni: remote?.vni ?? tunnel.config.vni,
+  };
+}
+
+function stateOf(flags: number): FdbTableChange["state"] {
+  if ((flags & FDB_PERMANENT) !== 0) return "permanent";
+  if ((flags & FDB_STATIC) !== 0) return "static";
+  return (flags & FDB_LEARNED) !== 0 ? "learned" : "dynamic";
 }

@@ -1,31 +1,35 @@
 // Fills a tunnel's tables from its config, when it is opened.
 
-import type { RemoteConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
-import { FDB_PERMANENT } from "../fdb/fdb.js";
-import { NEIGH_PERMANENT } from "../neigh/neigh.js";
-import { monotonicSeconds } from "../shared-memory/clock.js";
-import { TABLE_EXISTS, TABLE_FULL } from "../shared-memory/table-result.js";
+import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";
+import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../neigh/neigh.js";
+import { TABLE_FULL } from "../shared-memory/table-result.js";
+import { isListMac } from "../wire/mac.js";
 import { ipOf, ipv4PrefixOf, macOf } from "./addresses.js";
+import type { FdbEntries } from "./fdb-entries.js";
 import type { Peers } from "./peers.js";
 import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
 
-export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
-  const { config, index } = tunnel;
-  const row = ({ dst, port, vni }: RemoteConfig) => peers.acquire(index, dst, port, vni);
-  for (const remote of config.remotes) {
-    const added = row(remote);
-    if (tunnel.flood.append(added) === TABLE_EXISTS) peers.release(added);
+const ALL_ZERO = { hi: 0, lo: 0 };
+
+export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
+  const { config } = tunnel;
+  for (const { dst, port, vni } of config.remotes) {
+    const remote = { dst: ipOf(dst), port, vni };
+    entries.change(tunnel, { op: "append", mac: ALL_ZERO, remote, flags: FDB_PERMANENT });
   }
-  for (const entry of config.fdb) {
-    const { hi, lo } = macOf(entry.mac);
-    const result = tunnel.fdb.add(hi, lo, row(entry), FDB_PERMANENT, monotonicSeconds());
-    if (result === TABLE_FULL) throw tableFull(config.name, "max_entries", config.max_entries);
+  for (const { mac: text, dst, port, vni, router } of config.fdb) {
+    const remote = { dst: ipOf(dst), port, vni };
+    const mac = macOf(text);
+    const op = isListMac(mac.hi, mac.lo) ? "append" : "add";
+    const flags = FDB_PERMANENT | (router ? FDB_ROUTER : 0);
+    entries.change(tunnel, { op, mac, remote, flags });
   }
-  for (const { ip, mac } of config.neighbors) {
+  for (const { ip, mac, router } of config.neighbors) {
     const { w0, w1, w2, w3 } = ipOf(ip);
     const { hi, lo } = macOf(mac);
-    tunnel.neigh.replace({ address: [w0, w1, w2, w3], hi, lo, flags: NEIGH_PERMANENT });
+    const flags = NEIGH_PERMANENT | (router ? NEIGH_ROUTER : 0);
+    tunnel.neigh.replace({ address: [w0, w1, w2, w3], hi, lo, flags });
   }
 }
 

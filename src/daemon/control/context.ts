@@ -4,6 +4,7 @@ import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { Counters } from "../../telemetry/counters.js";
+import type { FdbEntries } from "../fdb-entries.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
 import type { TableChanges } from "../table-changes.js";
@@ -13,6 +14,7 @@ export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  readonly fdbEntries: FdbEntries;
   /** Told of every change that a handler makes to an FDB or a neighbour table. */
   readonly changes: TableChanges;
   readonly counters: Counters;

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { formatBitrate, formatBytes, formatCount, formatDuration } from "../../../src/cli/units.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
+const MAC = "02:00:00:00:00:0b";
 let daemon: Daemon;
 
 beforeEach(async () => {
@@ -22,10 +23,15 @@ beforeEach(async () => {
       state: "dynamic",
       ...times,
     },
+    {
+      ...{ dev: "vxlan100", mac: "02:00:00:00:00:0d", dst: "10.57.4.21", state: "static" },
+      ...{ router: true, extern_learn: true, ...times },
+    },
   ];
   daemon.target.neigh = [
     { dev: "vxlan100", ip: "192.168.11.1", mac: "02:00:00:00:00:0b", state: "PERMANENT" },
-    { dev: "vxlan100", ip: "192.168.11.2", state: "FAILED" },
+    { dev: "vxlan100", ip: "192.168.11.2", mac: MAC, state: "PERMANENT", router: true },
+    { dev: "vxlan100", ip: "192.168.11.3", mac: MAC, state: "NOARP" },
   ];
 });
 afterEach(() => daemon.close());
@@ -45,11 +51,13 @@ describe("fdb", () => {
   it("prints bridge's lines", async () => {
     expect(await output("fdb show dev vxlan100")).toBe(
       "00:00:00:00:00:00 dst 10.57.4.21 self permanent\n" +
-        "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 self \n",
+        "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 self \n" +
+        "02:00:00:00:00:0d dst 10.57.4.21 self router extern_learn static\n",
     );
     expect(await output("fdb show")).toBe(
       "00:00:00:00:00:00 dev vxlan100 dst 10.57.4.21 self permanent\n" +
-        "02:00:00:00:00:0c dev vxlan100 dst fd00::22 port 99 vni 7 self \n",
+        "02:00:00:00:00:0c dev vxlan100 dst fd00::22 port 99 vni 7 self \n" +
+        "02:00:00:00:00:0d dev vxlan100 dst 10.57.4.21 self router extern_learn static\n",
     );
     expect(await output("fdb show -s dst fd00::22 dev vxlan100")).toBe(
       "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 used 7/12 self \n",
@@ -59,7 +67,8 @@ describe("fdb", () => {
   it("prints bridge's JSON", async () => {
     expect(await output("fdb show -j")).toBe(
       '[{"mac":"00:00:00:00:00:00","ifname":"vxlan100","dst":"10.57.4.21","flags":["self"],"state":"permanent"},' +
-        '{"mac":"02:00:00:00:00:0c","ifname":"vxlan100","dst":"fd00::22","port":99,"vni":7,"flags":["self"],"state":""}]\n',
+        '{"mac":"02:00:00:00:00:0c","ifname":"vxlan100","dst":"fd00::22","port":99,"vni":7,"flags":["self"],"state":""},' +
+        '{"mac":"02:00:00:00:00:0d","ifname":"vxlan100","dst":"10.57.4.21","flags":["self","router","extern_learn"],"state":"static"}]\n',
     );
     expect(JSON.parse(await output("fdb show -j -s dev vxlan100 dst fd00::22"))).toEqual([
       {
@@ -79,30 +88,36 @@ describe("fdb", () => {
   it("says how many entries it removed", async () => {
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("1 entry removed\n");
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("0 entries removed\n");
-    expect(await output("fdb flush dev vxlan100 -j")).toBe('{"removed":1}\n');
+    expect(await output("fdb flush dev vxlan100 -j")).toBe('{"removed":2}\n');
   });
 });
 
 describe("neigh", () => {
   it("prints ip's lines", async () => {
     expect(await output("neigh show")).toBe(
-      "192.168.11.1 dev vxlan100 lladdr 02:00:00:00:00:0b PERMANENT\n" +
-        "192.168.11.2 dev vxlan100 FAILED\n",
+      `192.168.11.1 dev vxlan100 lladdr ${MAC} PERMANENT \n` +
+        `192.168.11.2 dev vxlan100 lladdr ${MAC} router PERMANENT \n`,
     );
     expect(await output("neigh show dev vxlan100 192.168.11.1")).toBe(
-      "192.168.11.1 lladdr 02:00:00:00:00:0b PERMANENT\n",
+      `192.168.11.1 lladdr ${MAC} PERMANENT \n`,
+    );
+    expect(await output("neigh show dev vxlan100 nud noarp")).toBe(
+      `192.168.11.3 lladdr ${MAC} NOARP \n`,
     );
   });
 
   it("prints ip's JSON", async () => {
     expect(await output("neigh show -j")).toBe(
       '[{"dst":"192.168.11.1","dev":"vxlan100","lladdr":"02:00:00:00:00:0b","state":["PERMANENT"]},' +
-        '{"dst":"192.168.11.2","dev":"vxlan100","state":["FAILED"]}]\n',
+        '{"dst":"192.168.11.2","dev":"vxlan100","lladdr":"02:00:00:00:00:0b","router":null,"state":["PERMANENT"]}]\n',
+    );
+    expect(await output("neigh show -j dev vxlan100 nud noarp")).toBe(
+      '[{"dst":"192.168.11.3","lladdr":"02:00:00:00:00:0b","state":["NOARP"]}]\n',
     );
   });
 
   it("says why nothing was flushed", async () => {
-    daemon.target.neigh.pop();
+    daemon.target.neigh.splice(1);
     expect(await output("neigh flush dev vxlan100")).toBe(
       "0 entries removed (permanent entries stay; `nud all` removes them too)\n",
     );
@@ -135,7 +150,7 @@ describe("status", () => {
         "",
         "vxlan100: vxlan vni 100 local 10.57.4.20 port 4789 mtu 1450 mac 02:00:00:00:00:0a UP",
         "  addresses 192.168.10.1/24",
-        "  entries   fdb 2, neigh 2, routes 1",
+        "  entries   fdb 3, neigh 3, routes 1",
         "  remote                 last seen  egress pkts     bytes  ingress pkts     bytes  flags",
         "  10.57.4.21             3s ago           1.23k  1.43 MiB           999  2.00 KiB  flood",
         "  [fd00::22]:8472 vni 7  never                0       0 B             0       0 B  learned,no-gso",

@@ -10,10 +10,13 @@ const AGEING_S = 300;
 
 /** A tunnel that heard a MAC at HEARD_S, and its ageing. */
 function heard() {
-  const { vxlan, tunnels, peers } = controlContext();
+  const { vxlan, tunnels, peers, fdbEntries } = controlContext();
   const { hi, lo } = mac("02:00:00:00:00:63");
   vxlan.fdb.learn(hi, lo, vxlan.flood.list()[0], HEARD_S);
-  return { ageing: new Ageing(tunnels, peers), knows: () => vxlan.fdb.get(hi, lo) !== undefined };
+  return {
+    ageing: new Ageing(tunnels, peers, fdbEntries),
+    knows: () => vxlan.fdb.get(hi, lo) !== undefined,
+  };
 }
 
 describe("ageing", () => {
