@@ -41,10 +41,9 @@ export const REMOTE_TABLE_FULL = -28;
 /** `learn`: another thread is writing; try again with the next packet (negated EBUSY). */
 export const REMOTE_TABLE_BUSY = -16;
 
+/** From 1 to MAX_REMOTES and MAX_TUNNELS, which they are unless given. */
 export interface RemoteTableLimits {
-  /** 1..MAX_REMOTES, which it is unless given. */
   readonly maxRemotes?: number;
-  /** 1..MAX_TUNNELS, which it is unless given. */
   readonly maxTunnels?: number;
 }
 
@@ -378,10 +377,7 @@ export class RemoteTable {
     this.#rows.free(row);
   }
 
-  /**
-   * @returns the slot of the index that has the row's key; the index's value is the row it points
-   * to
-   */
+  /** @returns the slot of the row's key in the index, whose value is the row it points to */
   #slotOf(row: number): number {
     const key = this.#index.key;
     key[0] = (this.#rows.word(row, REMOTE_TUNNEL) << 16) | this.port(row);
