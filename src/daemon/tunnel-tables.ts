@@ -2,7 +2,7 @@
 
 import type { RemoteConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
-import { FDB_PERMANENT } from "../fdb/fdb.js";
+import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";
 import { NEIGH_PERMANENT } from "../neigh/neigh.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { TABLE_EXISTS, TABLE_FULL } from "../shared-memory/table-result.js";
@@ -25,7 +25,8 @@ export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
   }
   for (const entry of config.fdb) {
     const { hi, lo } = macOf(entry.mac);
-    const result = tunnel.fdb.add(hi, lo, row(entry), FDB_PERMANENT, monotonicSeconds());
+    const flags = FDB_PERMANENT | (entry.router ? FDB_ROUTER : 0);
+    const result = tunnel.fdb.add(hi, lo, row(entry), flags, monotonicSeconds());
     if (result === TABLE_FULL) throw tableFull(config.name, "max_entries", config.max_entries);
   }
   for (const { ip, mac } of config.neighbors) {

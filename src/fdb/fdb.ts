@@ -29,6 +29,8 @@ export const FDB_PERMANENT = 2;
  * aged, movable.
  */
 export const FDB_LEARNED = 4;
+/** `router` (NTF_ROUTER), next to any kind: route short circuit applies to frames for this MAC. */
+export const FDB_ROUTER = 8;
 const FDB_FIXED = FDB_STATIC | FDB_PERMANENT;
 
 /** `learn`: the MAC is where it was; its time stamp is fresh. */
@@ -64,7 +66,7 @@ export interface FdbEntry {
   readonly lo: number;
   /** Row of the remote table. */
   readonly remote: number;
-  /** FDB_STATIC, FDB_PERMANENT, FDB_LEARNED or 0. */
+  /** FDB_STATIC, FDB_PERMANENT, FDB_LEARNED or none; FDB_ROUTER. */
   readonly flags: number;
   /** When the entry was made, moved or last heard, seconds of `monotonicSeconds`, unsigned. */
   readonly updated_s: number;
@@ -90,6 +92,8 @@ const KEY_WORDS = 2;
 /** Remote index in the low bits, kind above: they share a word with the first 16 bits of the MAC. */
 const VALUE_REMOTE_KIND = 0;
 const VALUE_UPDATED = 1;
+/** Of VALUE_UPDATED; seconds since the boot need the other 31 bits for 68 years. */
+const STAMP_ROUTER = 1 << 31;
 const VALUE_WORDS = 2;
 const REMOTE_BITS = 14;
 const REMOTE_MASK = (1 << REMOTE_BITS) - 1;
@@ -141,6 +145,11 @@ export class Fdb {
     return this.#find(hi, lo) < 0 ? -1 : this.#remote();
   }
 
+  /** Hot. Has the entry that `lookup` has just found the flag FDB_ROUTER? */
+  foundRouter(): boolean {
+    return (this.#table.value[VALUE_UPDATED] & STAMP_ROUTER) !== 0;
+  }
+
   /** Notes that a frame from this MAC came from `remote`. Hot, never sleeps. */
   learn(hi: number, lo: number, remote: number, now_s: number): FdbLearnResult {
     const table = this.#table;
@@ -152,7 +161,8 @@ export class Fdb {
     } else if (this.#remote() === remote) {
       // A slot that has become another entry's in between gets a fresh stamp: it lives one ageing
       // time longer.
-      if (this.#updated() !== (now_s | 0)) table.storeWord(slot, VALUE_UPDATED, now_s);
+      const stamp = now_s | (table.value[VALUE_UPDATED] & STAMP_ROUTER);
+      if (table.value[VALUE_UPDATED] !== stamp) table.storeWord(slot, VALUE_UPDATED, stamp);
       return FDB_REFRESHED;
     } else if ((this.#flags() & FDB_FIXED) !== 0) {
       return FDB_STATIC_CONFLICT;
@@ -168,7 +178,7 @@ export class Fdb {
     return this.#movedFrom;
   }
 
-  /** Adds an entry. @param flags 0 (dynamic), FDB_STATIC or FDB_PERMANENT */
+  /** Adds an entry. @param flags 0 (dynamic), FDB_STATIC or FDB_PERMANENT; FDB_ROUTER */
   add(hi: number, lo: number, remote: number, flags: number, now_s: number): TableResult {
     this.#table.lock();
     try {
@@ -286,10 +296,10 @@ export class Fdb {
   }
 
   #setValue(remote: number, flags: number, now_s: number): void {
-    const kind = FLAGS_OF_KIND.indexOf(flags);
+    const kind = FLAGS_OF_KIND.indexOf(flags & ~FDB_ROUTER);
     assert(remote >= 0 && remote <= REMOTE_MASK && kind >= 0);
     this.#table.value[VALUE_REMOTE_KIND] = (kind << REMOTE_BITS) | remote;
-    this.#table.value[VALUE_UPDATED] = now_s;
+    this.#table.value[VALUE_UPDATED] = (flags & FDB_ROUTER) === 0 ? now_s : now_s | STAMP_ROUTER;
   }
 
   /** Remote, flags and stamp of the entry that lies in the table's scratch words. */
@@ -298,11 +308,12 @@ export class Fdb {
   }
 
   #flags(): number {
-    return FLAGS_OF_KIND[this.#table.value[VALUE_REMOTE_KIND] >>> REMOTE_BITS];
+    const kind = FLAGS_OF_KIND[this.#table.value[VALUE_REMOTE_KIND] >>> REMOTE_BITS];
+    return this.foundRouter() ? kind | FDB_ROUTER : kind;
   }
 
   #updated(): number {
-    return this.#table.value[VALUE_UPDATED];
+    return this.#table.value[VALUE_UPDATED] & ~STAMP_ROUTER;
   }
 
   /** The entry that lies in the table's scratch words. */

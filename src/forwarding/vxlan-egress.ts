@@ -2,7 +2,8 @@
 //   1. locate headers; a superpacket's offsets go into its row for the segmenter
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
 //   3. outer header: source port by flow hash, TOS, TTL, DF (outer-header.ts)
-//   4. FDB lookup of the destination MAC: a remote, or the flood list (flooder.ts)
+//   4. FDB lookup of the destination MAC: a remote, or the flood list (flooder.ts); a router's MAC
+//      may give way to that of the next hop (route-short-circuit.ts)
 //   5. does it fit the path? VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
@@ -16,6 +17,7 @@ import { isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
 import { Flooder } from "./flooder.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { OuterHeader } from "./outer-header.js";
+import { RouteShortCircuit } from "./route-short-circuit.js";
 import { markSuperpacket } from "./superpacket.js";
 import { type VxlanEgressParts, VxlanSends } from "./vxlan-sends.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
@@ -31,6 +33,7 @@ export class VxlanEgress {
   readonly #sends: VxlanSends;
   readonly #flooder: Flooder;
   readonly #proxy: NeighbourProxy;
+  readonly #shortCircuit: RouteShortCircuit;
   readonly #outer: OuterHeader;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
@@ -42,6 +45,7 @@ export class VxlanEgress {
     this.#sends = new VxlanSends(parts);
     this.#flooder = new Flooder(parts, this.#sends);
     this.#proxy = new NeighbourProxy(tunnel, counters, parts.events);
+    this.#shortCircuit = new RouteShortCircuit(tunnel, counters, parts.events);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 
@@ -82,9 +86,19 @@ export class VxlanEgress {
     this.#outer.decide(this.#batch, frame, at, located);
     const hi = macHi(arena, at);
     const multicast = isMulticastMac(hi);
-    const remote = multicast ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));
+    let remote = multicast ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));
+    if (remote >= 0 && this.#tunnel.rsc && this.#isRerouted(frame, at)) {
+      remote = this.#tunnel.fdb.lookup(macHi(arena, at), macLoBits(arena, at));
+    }
     if (remote >= 0) this.#sends.send(frame, at, remote, this.#outer);
     else this.#flooder.flood(frame, at, this.#outer, multicast);
+  }
+
+  /** Is the frame, whose FDB entry was found, for a router, and now for the router's next hop? */
+  #isRerouted(frame: number, at: number): boolean {
+    if (!this.#tunnel.fdb.foundRouter()) return false;
+    const packets = this.#batch.wirePackets(frame);
+    return this.#shortCircuit.reroutes(this.#batch.arena, at, this.#located, packets);
   }
 
   #drop(reason: number, frame: number): void {

@@ -8,6 +8,7 @@ import {
   FDB_MOVED,
   FDB_PERMANENT,
   FDB_REFRESHED,
+  FDB_ROUTER,
   FDB_STATIC,
   FDB_STATIC_CONFLICT,
   Fdb,
@@ -143,11 +144,21 @@ describe("Fdb control operations", () => {
 
   it("keeps every kind, the highest remote and the highest MAC and stamp whole", () => {
     const fdb = Fdb.create(16);
-    const limits = { hi: 0xffff, lo: 0xffffffff, remote: MAX_REMOTES - 1, updated_s: 0xffffffff };
+    const limits = { hi: 0xffff, lo: 0xffffffff, remote: MAX_REMOTES - 1, updated_s: 0x7fffffff };
     for (const flags of [0, FDB_STATIC, FDB_PERMANENT]) {
       fdb.replace(limits.hi, limits.lo, limits.remote, flags, limits.updated_s);
       expect(fdb.get(limits.hi, limits.lo)).toEqual({ ...limits, flags });
       expect(fdb.lookup(limits.hi, limits.lo)).toBe(limits.remote);
+      expect(fdb.foundRouter()).toBe(false);
+      fdb.replace(limits.hi, limits.lo, limits.remote, flags | FDB_ROUTER, limits.updated_s);
+      expect(fdb.get(limits.hi, limits.lo)).toEqual({ ...limits, flags: flags | FDB_ROUTER });
+      expect(fdb.lookup(limits.hi, limits.lo)).toBe(limits.remote);
+      expect(fdb.foundRouter()).toBe(true);
+      fdb.learn(limits.hi, limits.lo, limits.remote, 77);
+      expect(fdb.get(limits.hi, limits.lo)).toMatchObject({
+        flags: flags | FDB_ROUTER,
+        updated_s: 77,
+      });
     }
     expect(() => fdb.add(1, 1, MAX_REMOTES, 0, 1)).toThrow();
     expect(() => fdb.add(1, 1, 1, FDB_STATIC | FDB_PERMANENT, 1)).toThrow();
