@@ -18,6 +18,8 @@ const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   isTerminal: process.stdout.isTTY === true,
+  errIsTerminal: process.stderr.isTTY === true,
+  input: () => process.stdin,
   env: process.env,
   interrupted: () => {
     const controller = new AbortController();

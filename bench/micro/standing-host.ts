@@ -36,7 +36,7 @@ import type { Device } from "../../src/device/device.js";
 import { EventInbox } from "../../src/events/event-inbox.js";
 import { WorkerEvents } from "../../src/events/worker-events.js";
 import { Fdb } from "../../src/fdb/fdb.js";
-import { FloodList } from "../../src/fdb/flood-list.js";
+import { FloodLists } from "../../src/fdb/flood-lists.js";
 import { bumBuckets } from "../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../src/forwarding/bum-queue.js";
 import type { IpipTunnel } from "../../src/forwarding/ipip-tunnel.js";
@@ -226,7 +226,7 @@ export class StandingHost {
       sources: new SourcePolicy(0, "known", this.remotes),
       fdb: Fdb.create(65_536),
       neigh: Neigh.create(16),
-      flood: FloodList.create(),
+      flood: FloodLists.create(),
       bumBuckets: bumBuckets(PLAIN_OPTIONS.bumLimit_pps, 0),
       device,
       datagrams: { sendDatagram: () => 0 },

@@ -64,12 +64,14 @@ export function withGrammar(command: Command, grammar: Grammar): Command {
 /**
  * A command with operations in iproute2's manner (`culvert fdb show dev vxlan100`); without an
  * operation it does the first one, as `bridge fdb` does.
+ * @param onBare asked before that whether the options alone say what to do; true: it is done
  */
 export function operationsCommand(
   name: string,
   summary: string,
   operations: readonly OperationSpec[],
   examples: string,
+  onBare: (command: Command) => Promise<boolean> = async () => false,
 ): Command {
   const command = withDaemonOptions(new Command(name).description(summary))
     .usage("[operation] [words...] [options]")
@@ -78,7 +80,10 @@ export function operationsCommand(
     .allowExcessArguments()
     .action(async (_options, self: Command) => {
       const [typed] = self.args;
-      if (typed === undefined) return operations[0].run([], self);
+      if (typed === undefined) {
+        if (!(await onBare(self))) await operations[0].run([], self);
+        return;
+      }
       const names = operations.flatMap((operation) =>
         [operation.name, operation.alias ?? []].flat(),
       );

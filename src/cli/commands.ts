@@ -40,12 +40,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "fdb",
     summary: "forwarding entries, in the words of `bridge fdb`",
-    load: async ({ io }) => (await import("./fdb.js")).fdbCommand(io),
+    load: async ({ io, finish }) => (await import("./fdb.js")).fdbCommand(io, finish),
   },
   {
     name: "neigh",
     summary: "neighbours, in the words of `ip neigh`",
-    load: async ({ io }) => (await import("./neigh.js")).neighCommand(io),
+    load: async ({ io, finish }) => (await import("./neigh.js")).neighCommand(io, finish),
   },
   {
     name: "route",

@@ -7,6 +7,10 @@ export interface CliIo {
   readonly err: (text: string) => void;
   /** Whether `out` is a terminal: decides between refreshing in place and appending. */
   readonly isTerminal: boolean;
+  /** Whether `err` is a terminal: decides whether progress is shown. */
+  readonly errIsTerminal: boolean;
+  /** Standard input, to its end. */
+  readonly input: () => AsyncIterable<Uint8Array | string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /**
    * A signal that aborts at Ctrl-C. From the first call on Ctrl-C no longer ends the process by

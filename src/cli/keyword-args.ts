@@ -11,7 +11,12 @@ interface ValueKinds {
   mac: string;
   ip: string;
   device: string;
-  nud: string;
+  /** Of entries that are looked for. */
+  nud: "permanent" | "noarp" | "all";
+  /** Of an entry that is made. */
+  lastingNud: "permanent" | "noarp";
+  /** Of FDB entries that are looked for. */
+  state: string;
   vni: number;
   port: number;
 }
@@ -45,7 +50,12 @@ interface Check {
   readonly parse: (text: string) => string | number | undefined;
 }
 
-const NUD_STATES: readonly string[] = ["permanent", "all"];
+/** A check for one of a few words. */
+function wordCheck(...choices: readonly string[]): Check {
+  const quoted = choices.map((choice) => `"${choice}"`);
+  const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+  return { expected, choices, parse: (text) => (choices.includes(text) ? text : undefined) };
+}
 
 const CHECKS: Readonly<Record<ValueKind, Check>> = {
   mac: {
@@ -61,11 +71,9 @@ const CHECKS: Readonly<Record<ValueKind, Check>> = {
     expected: "a device name of at most 15 characters",
     parse: (text) => (/^[^\s/]{1,15}$/.test(text) ? text : undefined),
   },
-  nud: {
-    expected: NUD_STATES.map((state) => `"${state}"`).join(" or "),
-    choices: NUD_STATES,
-    parse: (text) => (NUD_STATES.includes(text) ? text : undefined),
-  },
+  nud: wordCheck("permanent", "noarp", "all"),
+  lastingNud: wordCheck("permanent", "noarp"),
+  state: wordCheck("permanent", "static", "dynamic", "reachable", "all"),
   vni: { expected: "a VNI, 0 to 16777215", parse: (text) => integer(text, 0, 0xffffff) },
   port: { expected: "a UDP port, 1 to 65535", parse: (text) => integer(text, 1, 65535) },
 };
@@ -168,6 +176,8 @@ function describe(grammar: Grammar, word: string): string {
     ip: "IP",
     device: "NAME",
     nud: "STATE",
+    lastingNud: "STATE",
+    state: "STATE",
     vni: "VNI",
     port: "PORT",
   };

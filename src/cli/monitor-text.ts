@@ -41,12 +41,12 @@ function fdbWords({ op, mac, dev, dst, port, vni, router, state }: FdbEvent): st
   ];
 }
 
-function neighWords({ op, ip, dev, mac, router }: NeighEvent): string[] {
+function neighWords({ op, ip, dev, mac, router, state }: NeighEvent): string[] {
   return [
     ...(op === "del" ? ["Deleted", ip] : [ip]),
     ...["dev", dev, "lladdr", mac],
     ...(router === true ? ["router"] : []),
-    ...["PERMANENT", ""],
+    ...[state, ""],
   ];
 }
 

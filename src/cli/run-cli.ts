@@ -6,7 +6,8 @@ import { suggest } from "../config/suggest.js";
 import { culvertVersion } from "../control/version.js";
 import { CulvertError, ExitStatus } from "../errors.js";
 import { COMMANDS } from "./commands.js";
-import { type CliIo, printable } from "./io.js";
+import type { CliIo } from "./io.js";
+import { reportError } from "./report-error.js";
 import { usageError } from "./usage-error.js";
 
 const EXAMPLES = `
@@ -23,7 +24,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon at th
  * printed to `io.err`.
  */
 export async function runCli(words: readonly string[], io: CliIo): Promise<ExitStatus> {
-  const argv = withoutDoubleHelp(words);
+  const argv = withoutSingleDashes(withoutDoubleHelp(words));
   let status: ExitStatus = ExitStatus.done;
   try {
     const program = await buildProgram(argv, io, (finished) => {
@@ -33,7 +34,7 @@ export async function runCli(words: readonly string[], io: CliIo): Promise<ExitS
     return status;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return ExitStatus.done;
-    return reportError(error, argv, io);
+    return failWith(error, argv, io);
   }
 }
 
@@ -76,6 +77,11 @@ function withoutDoubleHelp(argv: readonly string[]): readonly string[] {
   return double ? ["--help"] : argv;
 }
 
+/** iproute2 writes its long options with one dash. */
+function withoutSingleDashes(argv: readonly string[]): readonly string[] {
+  return argv.map((word) => (word === "-batch" || word === "-force" ? `-${word}` : word));
+}
+
 /** No command, or one that does not exist. */
 function refuseCommand(typed: string | undefined): never {
   const names = COMMANDS.map(({ name }) => name);
@@ -101,25 +107,21 @@ function confine(command: Command, io: CliIo): void {
   for (const child of command.commands) confine(child, io);
 }
 
-/** The words of `argv` that are neither options nor the value of --socket. */
+const OPTIONS_WITH_VALUE = new Set(["--socket", "-b", "--batch"]);
+
+/** The words of `argv` that are neither options nor values of some that may stand early. */
 function commandWords(argv: readonly string[]): string[] {
   const words: string[] = [];
   for (let i = 0; i < argv.length; i++) {
-    if (argv[i] === "--socket") i++;
+    if (OPTIONS_WITH_VALUE.has(argv[i])) i++;
     else if (!argv[i].startsWith("-")) words.push(argv[i]);
   }
   return words;
 }
 
-function reportError(error: unknown, argv: readonly string[], io: CliIo): ExitStatus {
+function failWith(error: unknown, argv: readonly string[], io: CliIo): ExitStatus {
   const shown = asCulvertError(error, argv);
-  if (wantsJson(argv)) {
-    const { code, message, hint } = shown;
-    io.err(`${JSON.stringify({ error: { code, message, hint } })}\n`);
-  } else {
-    io.err(`culvert: ${printableLines(shown.message)}\n`);
-    if (shown.hint !== undefined) io.err(`hint: ${printableLines(shown.hint)}\n`);
-  }
+  reportError(io, shown, wantsJson(argv));
   if (io.env.CULVERT_DEBUG === "1" && error instanceof Error) io.err(`${error.stack}\n`);
   return shown.exit;
 }
@@ -135,11 +137,6 @@ function asCulvertError(error: unknown, argv: readonly string[]): CulvertError {
   return new CulvertError("CULVERT_INTERNAL", `unexpected error: ${message}`, {
     hint: "CULVERT_DEBUG=1 prints where it happened; please report it",
   });
-}
-
-/** Like `printable`, but a message may have several lines. */
-function printableLines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
 }
 
 /** Looked up by hand: the error may be that the options could not be parsed. */

@@ -20,7 +20,7 @@ export interface ControlClientOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** An answer larger than this is not one of ours: a full FDB of 65,536 entries has about 10 MB. */
+/** An answer larger than this is not one of ours: 65,536 neighbours have about 10 MB. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
 /**
@@ -39,10 +39,13 @@ export function createControlClient(options: ControlClientOptions): ControlClien
     status: call("status"),
     counters: call("counters"),
     fdbShow: call("fdbShow"),
+    fdbPage: call("fdbPage"),
     fdbChange: call("fdbChange"),
+    fdbBatch: call("fdbBatch"),
     fdbFlush: call("fdbFlush"),
     neighShow: call("neighShow"),
     neighChange: call("neighChange"),
+    neighBatch: call("neighBatch"),
     neighFlush: call("neighFlush"),
     routeShow: call("routeShow"),
     routeGet: call("routeGet"),

@@ -34,6 +34,7 @@ export interface NeighEvent extends TimedEvent {
   op: "new" | "del";
   ip: string;
   mac: string;
+  state: "PERMANENT" | "NOARP";
   router?: true | undefined;
 }
 

@@ -4,7 +4,7 @@
 
 import { isIP } from "node:net";
 import { z } from "zod";
-import type { Operation } from "./paths.js";
+import { MAX_BATCH_CHANGES, type Operation } from "./paths.js";
 import type { ControlTarget } from "./target.js";
 
 /**
@@ -26,6 +26,19 @@ const port = z.int(portMessage).min(1, portMessage).max(65535, portMessage);
 const vniMessage = "a VNI, 0 to 16777215";
 const vni = z.int(vniMessage).min(0, vniMessage).max(0xffffff, vniMessage);
 
+const fdbState = z.enum(["permanent", "static", "dynamic"]);
+const neighState = z.enum(["permanent", "noarp"]);
+
+/** In a query string: `states=permanent,static`, `from=123`. */
+const fdbStatesText = z
+  .string()
+  .transform((text) => text.split(","))
+  .pipe(z.array(fdbState));
+const cursor = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, "`next` of the page before")
+  .transform(Number);
+
 const nothing = z.strictObject({});
 
 const fdbChange = z
@@ -36,6 +49,9 @@ const fdbChange = z
     dst: ipAddress.optional(),
     port: port.optional(),
     vni: vni.optional(),
+    state: fdbState.optional(),
+    router: z.boolean().optional(),
+    extern_learn: z.boolean().optional(),
   })
   .refine((change) => change.op === "del" || change.dst !== undefined, {
     path: ["dst"],
@@ -48,11 +64,26 @@ const neighChange = z
     dev: deviceName,
     ip: ipAddress,
     mac: macAddress.optional(),
+    state: neighState.optional(),
+    router: z.boolean().optional(),
   })
   .refine((change) => change.op === "del" || change.mac !== undefined, {
     path: ["mac"],
     message: "needed unless op is del",
   });
+
+const batchOf = <Change extends z.ZodType>(change: Change) =>
+  z.strictObject({
+    changes: z.array(change).max(MAX_BATCH_CHANGES, `at most ${MAX_BATCH_CHANGES} changes`),
+    force: z.boolean().optional(),
+  });
+
+const fdbQuery = {
+  dev: deviceName.optional(),
+  mac: macAddress.optional(),
+  dst: ipAddress.optional(),
+  states: fdbStatesText.optional(),
+};
 
 type Argument<O extends Operation> = Parameters<ControlTarget[O]> extends [infer A] ? A : object;
 
@@ -60,23 +91,33 @@ type Argument<O extends Operation> = Parameters<ControlTarget[O]> extends [infer
 export const REQUEST_SCHEMAS: { readonly [O in Operation]: z.ZodType<Argument<O>> } = {
   status: nothing,
   counters: nothing,
-  fdbShow: z.strictObject({
-    dev: deviceName.optional(),
-    mac: macAddress.optional(),
-    dst: ipAddress.optional(),
-  }),
+  fdbShow: z.strictObject(fdbQuery),
+  fdbPage: z.strictObject({ ...fdbQuery, from: cursor.optional() }),
   fdbChange,
+  fdbBatch: batchOf(fdbChange),
   fdbFlush: z.strictObject({
     dev: deviceName,
     mac: macAddress.optional(),
     dst: ipAddress.optional(),
+    port: port.optional(),
+    vni: vni.optional(),
+    states: z.array(fdbState).optional(),
     permanent: z.boolean().optional(),
+    router: z.boolean().optional(),
+    extern_learn: z.boolean().optional(),
   }),
-  neighShow: z.strictObject({ dev: deviceName.optional(), ip: ipAddress.optional() }),
+  neighShow: z.strictObject({
+    dev: deviceName.optional(),
+    ip: ipAddress.optional(),
+    state: neighState.optional(),
+  }),
   neighChange,
+  neighBatch: batchOf(neighChange),
   neighFlush: z.strictObject({
     dev: deviceName,
     ip: ipAddress.optional(),
+    states: z.array(neighState).optional(),
+    router: z.boolean().optional(),
     permanent: z.boolean().optional(),
   }),
   routeShow: z.strictObject({ dev: deviceName.optional() }),

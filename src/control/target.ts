@@ -129,11 +129,29 @@ export interface CountersReport {
   drops: DropCount[];
 }
 
+/** How long an entry lives: "permanent" and "static" for good, "dynamic" until it ages. */
+export type FdbStateWord = "permanent" | "static" | "dynamic";
+
 /** Entries that match every given field; no field given: all entries. */
 export interface FdbQuery {
   dev?: string | undefined;
   mac?: string | undefined;
   dst?: string | undefined;
+  /** One of these. */
+  states?: FdbStateWord[] | undefined;
+}
+
+/** A part of what matches; the first one without `from`. */
+export interface FdbPageQuery extends FdbQuery {
+  /** `next` of the page before. */
+  from?: number | undefined;
+}
+
+export interface FdbPage {
+  /** May be empty although more follows: a page is bounded by what it looks through, too. */
+  entries: FdbEntry[];
+  /** Where the next page begins; absent: this was the last one. */
+  next?: number | undefined;
 }
 
 export interface FdbEntry {
@@ -144,8 +162,12 @@ export interface FdbEntry {
   port?: number | undefined;
   /** Only when it differs from the tunnel's own VNI. */
   vni?: number | undefined;
-  /** "permanent" never ages (config, command line); "dynamic" was learned. */
-  state: "permanent" | "dynamic";
+  /** What was learned is "dynamic". */
+  state: FdbStateWord;
+  /** NTF_ROUTER; absent: no. */
+  router?: true | undefined;
+  /** NTF_EXT_LEARNED: a controller keeps the entry, it does not age; absent: no. */
+  extern_learn?: true | undefined;
   /** Seconds since a frame from this MAC was last received; frames towards it are not tracked. */
   used_s: number;
   /** Seconds since the entry last changed or was confirmed. */
@@ -160,19 +182,53 @@ export interface FdbChange {
   dst?: string | undefined;
   port?: number | undefined;
   vni?: number | undefined;
+  /** "permanent" unless given; as with bridge(8), the next three say nothing to `del`. */
+  state?: FdbStateWord | undefined;
+  router?: boolean | undefined;
+  extern_learn?: boolean | undefined;
 }
 
 export interface FdbFlush {
   dev: string;
   mac?: string | undefined;
   dst?: string | undefined;
-  /** true: permanent entries only; false: learned entries only; absent: both. */
+  port?: number | undefined;
+  vni?: number | undefined;
+  /** One of these. */
+  states?: FdbStateWord[] | undefined;
+  /** true: permanent and static entries only; false: the others only; absent: both. */
   permanent?: boolean | undefined;
+  router?: boolean | undefined;
+  extern_learn?: boolean | undefined;
+}
+
+/** Changes to make one after the other, at most MAX_BATCH_CHANGES. */
+export interface Batch<Change> {
+  changes: Change[];
+  /** Go on after a change that is refused; else the rest is left undone. */
+  force?: boolean | undefined;
+}
+
+export interface BatchFailure {
+  /** Of the change in the batch, from 0. */
+  index: number;
+  code: string;
+  message: string;
+  hint?: string | undefined;
+}
+
+export interface BatchResult {
+  /** Changes that were made. */
+  done: number;
+  /** In order; without `force` at most one. */
+  failures: BatchFailure[];
 }
 
 export interface NeighQuery {
   dev?: string | undefined;
   ip?: string | undefined;
+  /** Entries of this state only. */
+  state?: NeighStateWord | undefined;
 }
 
 export interface NeighEntry {
@@ -182,7 +238,12 @@ export interface NeighEntry {
   mac?: string | undefined;
   /** NUD state as ip-neighbour(8) prints it. */
   state: "PERMANENT" | "REACHABLE" | "STALE" | "FAILED" | "INCOMPLETE" | "NOARP";
+  /** NTF_ROUTER: advertisements for it carry the R flag; absent: no. */
+  router?: true | undefined;
 }
+
+/** The states that an entry may be given; neither ages. */
+export type NeighStateWord = "permanent" | "noarp";
 
 /** Words and meaning of `ip neigh OP IP [lladdr MAC] dev DEV`, ip-neighbour(8). */
 export interface NeighChange {
@@ -191,11 +252,17 @@ export interface NeighChange {
   ip: string;
   /** Needed by add and replace. */
   mac?: string | undefined;
+  /** "permanent" unless given. */
+  state?: NeighStateWord | undefined;
+  router?: boolean | undefined;
 }
 
 export interface NeighFlush {
   dev: string;
   ip?: string | undefined;
+  /** One of these. */
+  states?: NeighStateWord[] | undefined;
+  router?: boolean | undefined;
   /** true: permanent entries only; false: the others only; absent: both. */
   permanent?: boolean | undefined;
 }
@@ -244,10 +311,13 @@ export interface ControlTarget {
   status(): StatusReport;
   counters(): CountersReport;
   fdbShow(query: FdbQuery): FdbEntry[];
+  fdbPage(query: FdbPageQuery): FdbPage;
   fdbChange(change: FdbChange): void;
+  fdbBatch(batch: Batch<FdbChange>): BatchResult;
   fdbFlush(query: FdbFlush): FlushResult;
   neighShow(query: NeighQuery): NeighEntry[];
   neighChange(change: NeighChange): void;
+  neighBatch(batch: Batch<NeighChange>): BatchResult;
   neighFlush(query: NeighFlush): FlushResult;
   routeShow(query: RouteQuery): RouteEntry[];
   routeGet(query: RouteGet): RouteDecision;

@@ -6,8 +6,9 @@
 
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import type { DaemonEvents } from "./events.js";
+import type { FdbEntries } from "./fdb-entries.js";
 import type { Peers } from "./peers.js";
-import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
+import type { TunnelRuntime } from "./tunnel.js";
 
 const INTERVAL_MS = 1000;
 const SWEEPS_PER_AGEING = 30;
@@ -17,14 +18,21 @@ const STRANGER_AGEING_S = 300;
 export class Ageing {
   readonly #tunnels: readonly TunnelRuntime[];
   readonly #peers: Peers;
+  readonly #fdbEntries: FdbEntries;
   readonly #events: DaemonEvents;
   /** When each tunnel is swept next, by index; not yet known in the beginning. */
   readonly #due_s = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(tunnels: readonly TunnelRuntime[], peers: Peers, events: DaemonEvents) {
+  constructor(
+    tunnels: readonly TunnelRuntime[],
+    peers: Peers,
+    fdbEntries: FdbEntries,
+    events: DaemonEvents,
+  ) {
     this.#tunnels = tunnels;
     this.#peers = peers;
+    this.#fdbEntries = fdbEntries;
     this.#events = events;
   }
 
@@ -40,17 +48,14 @@ export class Ageing {
   run(now_s: number): void {
     for (const tunnel of this.#tunnels) {
       const ageing_s = tunnel.type === "vxlan" ? tunnel.config.ageing_s : STRANGER_AGEING_S;
+      if (now_s < (this.#due_s.get(tunnel.index) ?? 0)) continue;
+      const every_s = (ageing_s === 0 ? STRANGER_AGEING_S : ageing_s) / SWEEPS_PER_AGEING;
+      this.#due_s.set(tunnel.index, now_s + Math.max(1, Math.floor(every_s)));
+      if (tunnel.type === "vxlan") this.#fdbEntries.sweep(tunnel, now_s, ageing_s);
       // MACs that never age keep pointing to the remote they were learned from.
-      if (ageing_s === 0 || now_s < (this.#due_s.get(tunnel.index) ?? 0)) continue;
-      this.#due_s.set(tunnel.index, now_s + Math.max(1, Math.floor(ageing_s / SWEEPS_PER_AGEING)));
-      if (tunnel.type === "vxlan" && tunnel.fdb.count > 0) this.#age(tunnel, now_s, ageing_s);
+      if (ageing_s === 0) continue;
       if (tunnel.config.allow !== "known") this.#peers.ageStrangers(tunnel, now_s, ageing_s);
     }
     this.#events.tick(now_s);
-  }
-
-  #age(tunnel: VxlanRuntime, now_s: number, ageing_s: number): void {
-    if (!this.#events.hears(tunnel)) tunnel.fdb.age(now_s, ageing_s);
-    else tunnel.fdb.age(now_s, ageing_s, (entry) => this.#events.aged(tunnel, entry, now_s));
   }
 }

@@ -30,6 +30,7 @@ import { metricsSample } from "./control/reports.js";
 import { controlTarget } from "./control/target.js";
 import { Descriptors } from "./descriptors.js";
 import { DaemonEvents } from "./events.js";
+import { FdbEntries } from "./fdb-entries.js";
 import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
@@ -124,8 +125,13 @@ export class Daemon {
     const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
     const groups = new GroupSockets(descriptors, offloads.udpGro);
-    const peers = new Peers(remotes, counters);
-    const parts = { rtnl, descriptors, offloads, sockets, groups, remotes, peers, workers };
+    const changes = new TableChanges();
+    const peers = new Peers(remotes, counters, changes);
+    const fdbEntries = new FdbEntries(remotes, peers, changes);
+    const parts = {
+      ...{ rtnl, descriptors, offloads, sockets, groups },
+      ...{ remotes, peers, fdbEntries, workers },
+    };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
     const ipipReceivers = ipipLocals(tunnels).map((local) =>
@@ -133,7 +139,6 @@ export class Daemon {
     );
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const inbox = new EventInbox(workers, tunnels.length);
-    const changes = new TableChanges();
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
@@ -147,12 +152,12 @@ export class Daemon {
     const started_s = monotonicSeconds();
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
-      ...{ tunnels, remotes, peers, changes, keepalives, counters },
+      ...{ tunnels, remotes, peers, fdbEntries, changes, keepalives, counters },
       ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);
     await this.#serve(context, events);
-    this.#ageing = new Ageing(tunnels, peers, events);
+    this.#ageing = new Ageing(tunnels, peers, fdbEntries, events);
     this.#ageing.start();
     this.#pathMtus.start();
     this.#log.info(

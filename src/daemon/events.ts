@@ -22,7 +22,6 @@ import {
   EVENT_UNREPORTED,
   eventBit,
 } from "../events/event-record.js";
-import type { FdbEntry } from "../fdb/fdb.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { DROP_REASONS } from "../telemetry/drop-reasons.js";
 import type { Logger } from "../telemetry/log.js";
@@ -53,6 +52,9 @@ export interface EventParts {
 /** A remote as events name it. */
 type Place = Pick<FdbFacts, "dst" | "port" | "vni">;
 
+const STATE_WORDS: Readonly<Record<FdbTableChange["state"], FdbEvent["state"]>> = {
+  ...{ permanent: "permanent", static: "static", dynamic: "reachable", learned: "reachable" },
+};
 const LEARNING = eventBit(EVENT_LEARNED) | eventBit(EVENT_MOVED);
 
 export class DaemonEvents implements EventReceiver, TableChangeListener {
@@ -100,37 +102,34 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
   }
 
   /** Does anybody hear of changes of this tunnel's FDB? */
-  hears(tunnel: VxlanRuntime): boolean {
+  #hears(tunnel: VxlanRuntime): boolean {
     return tunnel.config.notify || this.monitors.wants("fdb", tunnel.config.name);
   }
 
-  /** An entry was not heard for too long and is gone. */
-  aged(tunnel: VxlanRuntime, { hi, lo, remote, updated_s }: FdbEntry, now_s: number): void {
-    this.#inbox.drain();
-    const idle_s = Math.max(0, now_s - updated_s);
-    const facts = { op: "del", mac: { hi, lo }, state: "stale", router: false, idle_s } as const;
-    this.#tellFdb(tunnel, { ...facts, ...this.#place(tunnel, remote) });
-  }
-
   /** From TableChanges. */
-  fdb({ op, tunnel, mac, state, router, dst, port, vni }: FdbTableChange): void {
-    if (!this.hears(tunnel)) return;
+  fdb({ op, tunnel, mac, state, router, dst, port, vni, idle_s }: FdbTableChange): void {
+    if (!this.#hears(tunnel)) return;
     this.#inbox.drain(); // what workers saw before
-    const words = dst === "" ? undefined : ipOf(dst);
+    const known = dst !== "";
     this.#tellFdb(tunnel, {
-      ...{ op, mac, router, idle_s: 0 },
-      state: state === "permanent" || state === "static" ? state : "reachable",
-      dst: words === undefined ? undefined : [words.w0, words.w1, words.w2, words.w3],
-      port: words === undefined || port === tunnel.config.port ? undefined : port,
-      vni: words === undefined || vni === tunnel.config.vni ? undefined : vni,
+      op,
+      mac,
+      router,
+      state: idle_s === undefined ? STATE_WORDS[state] : "stale",
+      dst: known ? wordsOf(dst) : undefined,
+      port: known && port !== tunnel.config.port ? port : undefined,
+      vni: known && vni !== tunnel.config.vni ? vni : undefined,
+      idle_s: idle_s ?? 0,
     });
   }
 
   /** From TableChanges. */
-  neigh({ op, tunnel, ip, mac, router }: NeighTableChange): void {
-    const dev = tunnel.config.name;
-    const flags = router ? { router } : {};
-    this.monitors.publish({ kind: "neigh", time_ms: eventTime_ms(), dev, op, ip, mac, ...flags });
+  neigh({ op, tunnel, ip, mac, state, router }: NeighTableChange): void {
+    this.monitors.publish({
+      ...{ kind: "neigh", time_ms: eventTime_ms(), dev: tunnel.config.name, op, ip, mac },
+      state: state === "noarp" ? "NOARP" : "PERMANENT",
+      ...(router ? { router } : {}),
+    });
   }
 
   /** From the inbox. */
@@ -223,13 +222,18 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
   #wanted(tunnel: TunnelRuntime): number {
     if (tunnel.type !== "vxlan") return 0;
     const { notify, l2miss, l3miss, name } = tunnel.config;
-    let kinds = this.hears(tunnel) ? LEARNING : 0;
+    let kinds = this.#hears(tunnel) ? LEARNING : 0;
     if (notify || this.monitors.wants("miss", name)) {
       if (l2miss) kinds |= eventBit(EVENT_L2MISS);
       if (l3miss) kinds |= eventBit(EVENT_L3MISS);
     }
     return kinds;
   }
+}
+
+function wordsOf(text: string): readonly [number, number, number, number] {
+  const { w0, w1, w2, w3 } = ipOf(text);
+  return [w0, w1, w2, w3];
 }
 
 const macIn = (record: Int32Array) => ({

@@ -11,6 +11,7 @@ import type { RemoteTable } from "../remotes/remote-table.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { ipOf, macOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
+import type { FdbEntries } from "./fdb-entries.js";
 import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
 import { openDevice, tunnelMac } from "./open-device.js";
@@ -36,6 +37,7 @@ export interface OpenParts {
   readonly groups: GroupSockets;
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  readonly fdbEntries: FdbEntries;
   readonly workers: number;
 }
 
@@ -124,9 +126,9 @@ function openVxlan(
     device,
     mac: macOf(mac),
     ...{ receivers, groupReceiver, ...sending },
-    ...vxlanTables(config),
+    ...vxlanTables(config, parts.remotes),
   };
-  fillVxlan(runtime, parts.peers);
+  fillVxlan(runtime, parts.fdbEntries);
   return runtime;
 }
 

@@ -10,17 +10,21 @@ import {
 } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
-import { isMulticastIp } from "../wire/ip-address.js";
-import { ipOf } from "./addresses.js";
+import { type IpAddress, isMulticastIp } from "../wire/ip-address.js";
+import { isListMac } from "../wire/mac.js";
+import { ipOf, textOf } from "./addresses.js";
+import { fdbTableChange, type TableChanges } from "./table-changes.js";
 import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
 export class Peers {
   readonly #remotes: RemoteTable;
   readonly #counters: Counters;
+  readonly #changes: TableChanges;
 
-  constructor(remotes: RemoteTable, counters: Counters) {
+  constructor(remotes: RemoteTable, counters: Counters, changes: TableChanges) {
     this.#remotes = remotes;
     this.#counters = counters;
+    this.#changes = changes;
   }
 
   /**
@@ -30,15 +34,19 @@ export class Peers {
    * @returns its row
    */
   acquire(tunnel: number, dst: string, port = 0, vni = 0): number {
+    return this.acquireAddress(tunnel, ipOf(dst), port, vni);
+  }
+
+  /** The same for an address that has been parsed. */
+  acquireAddress(tunnel: number, dst: IpAddress, port: number, vni: number): number {
     const remotes = this.#remotes;
-    const address = ipOf(dst);
-    const { w0, w1, w2, w3 } = address;
-    const flags = isMulticastIp(address) ? 0 : REMOTE_FLAG_ALLOWED;
+    const { w0, w1, w2, w3 } = dst;
+    const flags = isMulticastIp(dst) ? 0 : REMOTE_FLAG_ALLOWED;
     const known = remotes.find(tunnel, w0, w1, w2, w3, port, vni) >= 0;
     const senderKnown = remotes.findSender(tunnel, w0, w1, w2, w3) >= 0;
     const row = remotes.acquire(tunnel, w0, w1, w2, w3, port, vni, flags);
     if (row < 0) {
-      throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${dst}`, {
+      throw new CulvertError("CULVERT_TABLE_FULL", `no room for remote ${textOf(dst)}`, {
         hint: `the daemon holds at most ${remotes.maxRemotes} remotes of all tunnels`,
       });
     }
@@ -64,10 +72,10 @@ export class Peers {
    * that may become somebody else's, and again after, since a worker may have learned in between.
    */
   releaseVxlan(tunnel: VxlanRuntime, rows: readonly number[]): void {
-    const remotes = this.#freedWith(rows);
-    if (remotes.size > 0) tunnel.fdb.flush({ remotes });
+    const freed = this.#freedWith(rows);
+    this.#forget(tunnel, freed);
     for (const row of rows) this.#remotes.release(row);
-    if (remotes.size > 0) tunnel.fdb.flush({ remotes });
+    this.#forget(tunnel, freed);
   }
 
   /**
@@ -76,8 +84,23 @@ export class Peers {
    */
   ageStrangers(tunnel: TunnelRuntime, now_s: number, ageing_s: number): void {
     const rows = this.#remotes.age(tunnel.index, now_s, ageing_s);
-    if (rows.length > 0 && tunnel.type === "vxlan") tunnel.fdb.flush({ remotes: new Set(rows) });
+    if (tunnel.type === "vxlan") this.#forget(tunnel, new Set(rows));
     for (const row of rows) this.#counters.restartRemote(row);
+  }
+
+  /**
+   * Removes what was learned from these remotes. Looks through the table only if there is
+   * something: the last use of a remote may go with every entry of a batch.
+   */
+  #forget(tunnel: VxlanRuntime, rows: ReadonlySet<number>): void {
+    if (![...rows].some((row) => this.#remotes.macs.total(row) > 0)) return;
+    tunnel.fdb.flush(
+      ({ hi, lo, remote }) => rows.has(remote) && !isListMac(hi, lo),
+      (entry) => {
+        if (!this.#changes.heard) return;
+        this.#changes.fdb(fdbTableChange("del", tunnel, entry, entry.remote, this.#remotes));
+      },
+    );
   }
 
   /**

@@ -32,7 +32,7 @@ export function setUpLinks(
     // What the host itself sends needs no question at all; the proxy is for those behind a bridge.
     if (tunnel.type === "vxlan") {
       const { neighbors } = tunnel.config;
-      for (const { ip, mac } of neighbors) replaceNeighbour(rtnl, { ifindex, ip, mac });
+      for (const neighbor of neighbors) replaceNeighbour(rtnl, { ifindex, ...neighbor });
     }
     for (const route of tunnel.config.routes) {
       const key = `${route.to} metric ${route.metric}`;

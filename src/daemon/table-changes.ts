@@ -2,6 +2,9 @@
 // call per entry, after the table has changed. Nothing is kept: without listeners nothing happens.
 // What workers learn is not told here: they do not run on this thread.
 
+import { FDB_LEARNED, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../fdb/fdb.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
+import { formatIp } from "../wire/ip-address.js";
 import type { VxlanRuntime } from "./tunnel.js";
 
 /** An entry has come to be or has changed, or it is gone. */
@@ -22,6 +25,8 @@ export interface FdbTableChange {
   /** UDP port and VNI that the remote is sent to with. */
   readonly port: number;
   readonly vni: number;
+  /** Of an entry that was aged out: seconds since it was heard. */
+  readonly idle_s?: number | undefined;
 }
 
 export interface NeighTableChange {
@@ -29,6 +34,7 @@ export interface NeighTableChange {
   readonly tunnel: VxlanRuntime;
   readonly ip: string;
   readonly mac: string;
+  readonly state: "permanent" | "noarp";
   /** NTF_ROUTER. */
   readonly router: boolean;
 }
@@ -62,4 +68,38 @@ export class TableChanges {
   neigh(change: NeighTableChange): void {
     for (const listener of this.#listeners) listener.neigh(change);
   }
+}
+
+/**
+ * Describes a change of an entry.
+ * @param row of the remote; for an entry with a list the one of it that came or went
+ * @param idle_s of an entry that was aged out
+ */
+export function fdbTableChange(
+  op: TableOperation,
+  tunnel: VxlanRuntime,
+  { hi, lo, flags }: Pick<FdbEntry, "hi" | "lo" | "flags">,
+  row: number,
+  remotes: RemoteTable,
+  idle_s?: number,
+): FdbTableChange {
+  const remote = remotes.get(row);
+  return {
+    op,
+    tunnel,
+    mac: { hi, lo },
+    remote: row,
+    state: stateOf(flags),
+    router: (flags & FDB_ROUTER) !== 0,
+    dst: remote === undefined ? "" : formatIp(...remote.address),
+    port: remote?.port ?? tunnel.config.port,
+    vni: remote?.vni ?? tunnel.config.vni,
+    idle_s,
+  };
+}
+
+function stateOf(flags: number): FdbTableChange["state"] {
+  if ((flags & FDB_PERMANENT) !== 0) return "permanent";
+  if ((flags & FDB_STATIC) !== 0) return "static";
+  return (flags & FDB_LEARNED) !== 0 ? "learned" : "dynamic";
 }

@@ -1,39 +1,37 @@
 // Fills a tunnel's tables from its config, when it is opened.
 
-import type { RemoteConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";
-import { NEIGH_PERMANENT } from "../neigh/neigh.js";
-import { monotonicSeconds } from "../shared-memory/clock.js";
-import { TABLE_EXISTS, TABLE_FULL } from "../shared-memory/table-result.js";
+import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../neigh/neigh.js";
+import { TABLE_FULL } from "../shared-memory/table-result.js";
+import { isListMac } from "../wire/mac.js";
 import { ipOf, ipv4PrefixOf, macOf } from "./addresses.js";
+import type { FdbEntries } from "./fdb-entries.js";
 import type { Peers } from "./peers.js";
 import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
 
-export function fillVxlan(tunnel: VxlanRuntime, peers: Peers): void {
-  const { config, index } = tunnel;
-  const row = ({ dst, port, vni, gbp }: RemoteConfig) => {
-    const acquired = peers.acquire(index, dst, port, vni);
-    if (gbp !== undefined) peers.setGroup(acquired, gbp);
-    return acquired;
-  };
+const ALL_ZERO = { hi: 0, lo: 0 };
+
+export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
+  const { config } = tunnel;
   const { group, port, vni } = config;
   const groups = group === undefined ? [] : [{ dst: group, port, vni }];
-  for (const remote of [...groups, ...config.remotes]) {
-    const added = row(remote);
-    if (tunnel.flood.append(added) === TABLE_EXISTS) peers.release(added);
+  for (const { dst, ...rest } of [...groups, ...config.remotes]) {
+    const remote = { ...rest, dst: ipOf(dst) };
+    entries.change(tunnel, { op: "append", mac: ALL_ZERO, remote, flags: FDB_PERMANENT });
   }
-  for (const entry of config.fdb) {
-    const { hi, lo } = macOf(entry.mac);
-    const flags = FDB_PERMANENT | (entry.router ? FDB_ROUTER : 0);
-    const result = tunnel.fdb.add(hi, lo, row(entry), flags, monotonicSeconds());
-    if (result === TABLE_FULL) throw tableFull(config.name, "max_entries", config.max_entries);
+  for (const { mac: text, router, dst, ...rest } of config.fdb) {
+    const remote = { ...rest, dst: ipOf(dst) };
+    const mac = macOf(text);
+    const op = isListMac(mac.hi, mac.lo) ? "append" : "add";
+    const flags = FDB_PERMANENT | (router ? FDB_ROUTER : 0);
+    entries.change(tunnel, { op, mac, remote, flags });
   }
-  for (const { ip, mac } of config.neighbors) {
+  for (const { ip, mac, router } of config.neighbors) {
     const { w0, w1, w2, w3 } = ipOf(ip);
     const { hi, lo } = macOf(mac);
-    const entry = { address: [w0, w1, w2, w3], hi, lo, flags: NEIGH_PERMANENT } as const;
-    if (tunnel.neigh.replace(entry) === TABLE_FULL) {
+    const flags = NEIGH_PERMANENT | (router ? NEIGH_ROUTER : 0);
+    if (tunnel.neigh.replace({ address: [w0, w1, w2, w3], hi, lo, flags }) === TABLE_FULL) {
       throw tableFull(config.name, "neighbors", tunnel.neigh.maxEntries);
     }
   }

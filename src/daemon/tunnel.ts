@@ -4,9 +4,10 @@
 
 import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
-import { FloodList } from "../fdb/flood-list.js";
+import { FloodLists } from "../fdb/flood-lists.js";
 import { bumBuckets } from "../forwarding/bum-limit.js";
 import { Neigh } from "../neigh/neigh.js";
+import type { RemoteTable } from "../remotes/remote-table.js";
 import { RouteTable } from "../routes/route-table.js";
 import { monotonicMilliseconds } from "../shared-memory/clock.js";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
@@ -42,7 +43,7 @@ export interface VxlanRuntime extends CommonTunnel {
   readonly mac: Mac;
   readonly fdb: Fdb;
   readonly neigh: Neigh;
-  readonly flood: FloodList;
+  readonly flood: FloodLists;
   /** Buckets of `bum_limit_pps`, shared by the workers (bum-limit.ts). */
   readonly bumBuckets: SharedArrayBuffer;
   /** Receiving sockets, one per worker. */
@@ -91,11 +92,11 @@ export const MAX_HOST_NEIGHBOURS = MAX_REMOTES;
 export const MAX_ROUTES = 131_072;
 
 /** New tables for a VXLAN tunnel. */
-export function vxlanTables(config: VxlanTunnelConfig) {
+export function vxlanTables(config: VxlanTunnelConfig, remotes: RemoteTable) {
   return {
-    fdb: Fdb.create(config.max_entries),
+    fdb: Fdb.create(config.max_entries, remotes.macs),
     neigh: Neigh.create(config.proxy || config.rsc ? MAX_NEIGHBOURS : MAX_HOST_NEIGHBOURS),
-    flood: FloodList.create(),
+    flood: FloodLists.create(),
     bumBuckets: bumBuckets(config.bum_limit_pps, monotonicMilliseconds()),
   };
 }

@@ -3,7 +3,7 @@
 
 import type { WorkerEventsState } from "../events/worker-events.js";
 import type { FdbState } from "../fdb/fdb.js";
-import type { FloodListState } from "../fdb/flood-list.js";
+import type { FloodListsState } from "../fdb/flood-lists.js";
 import type { IpipSettings } from "../forwarding/ipip-tunnel.js";
 import type { AllowedSources } from "../forwarding/source-policy.js";
 import type { VxlanSettings } from "../forwarding/vxlan-tunnel.js";
@@ -26,7 +26,7 @@ export interface VxlanTunnelPlan extends VxlanSettings {
   readonly allow: AllowedSources;
   readonly fdb: FdbState;
   readonly neigh: NeighState;
-  readonly flood: FloodListState;
+  readonly flood: FloodListsState;
   /** Buckets of `bumLimit_pps` (bum-limit.ts). */
   readonly bumBuckets: SharedArrayBuffer;
   /** Underlay device that the sockets are bound to, or "". */

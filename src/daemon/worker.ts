@@ -6,7 +6,7 @@ import { type EgressHandle, type IngressHandle, MAX_FRAMES, native, RECEIVE_SLOT
 import { NativeDevice } from "../device/native-device.js";
 import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
-import { FloodList } from "../fdb/flood-list.js";
+import { FloodLists } from "../fdb/flood-lists.js";
 import { BumQueue } from "../forwarding/bum-queue.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
@@ -123,9 +123,9 @@ function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): 
   const tunnel: VxlanTunnel = {
     ...plan,
     sources: new SourcePolicy(plan.index, plan.allow, remotes),
-    fdb: Fdb.attach(plan.fdb),
+    fdb: Fdb.attach(plan.fdb, remotes.macs),
     neigh: Neigh.attach(plan.neigh),
-    flood: FloodList.attach(plan.flood),
+    flood: FloodLists.attach(plan.flood),
     device,
     datagrams: new UdpDatagrams(plan.sendSockets[0]),
   };

@@ -6,6 +6,7 @@
 
 import { FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS } from "#abi";
 import type { WorkerEvents } from "../events/worker-events.js";
+import { DEFAULT_LIST, FloodSnapshot } from "../fdb/flood-lists.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
@@ -28,8 +29,6 @@ const L2MISS = DropReasons.l2miss.id;
 const NO_REMOTES = DropReasons.noRemotes.id;
 const BUM_LIMIT = DropReasons.bumLimitEgress.id;
 const BUM_QUEUE_FULL = DropReasons.bumQueueFull.id;
-/** Room of a member list at first; it grows with the list. */
-const FIRST_MEMBERS = 4;
 
 export class Flooder implements QueueUser {
   readonly #tunnel: VxlanTunnel;
@@ -44,9 +43,7 @@ export class Flooder implements QueueUser {
   readonly #queueSends: VxlanSends;
   readonly #queueOuter: OuterHeader;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
-  #members = new Int32Array(FIRST_MEMBERS);
-  #version = -1;
-  #count = 0;
+  readonly #lists = new FloodSnapshot();
   #now_ms = 0;
   /** Frames of this tunnel in the queue. */
   #queued = 0;
@@ -66,29 +63,29 @@ export class Flooder implements QueueUser {
     this.#queueOuter = new OuterHeader(tunnel, queueSender.socketCount);
   }
 
-  /** Takes over the time, and what was changed in the flood list; once per batch. */
+  /** Takes over the time, and what was changed in the flood lists; once per batch. */
   refresh(now_ms: number): void {
     this.#now_ms = now_ms;
-    const { flood } = this.#tunnel;
-    const version = flood.version();
-    if (version === this.#version) return;
-    this.#count = flood.snapshot(this.#members);
-    // What did not fit was left out, not written: the list has grown since its room was made.
-    while (this.#count > this.#members.length) {
-      this.#members = new Int32Array(2 * this.#count);
-      this.#count = flood.snapshot(this.#members);
-    }
-    this.#version = version;
+    this.#lists.refresh(this.#tunnel.flood);
   }
 
-  /** Replicates the frame at `at` to every member of the flood list, or lets it wait for that. */
-  flood(frame: number, at: number, outer: OuterHeader, multicast: boolean): void {
+  /**
+   * Replicates the frame at `at` to every member of a list, or lets it wait for that.
+   * @param list the all-zero MAC's, or the one that the FDB has for the frame's destination
+   */
+  flood(frame: number, at: number, outer: OuterHeader, multicast: boolean, list: number): void {
+    const lists = this.#lists;
+    // The FDB may know of a list that is younger than the batch.
+    if (list !== DEFAULT_LIST) lists.refresh(this.#tunnel.flood);
+    const count = lists.count(list);
     const packets = this.#batch.wirePackets(frame);
-    if (this.#count === 0) return this.#miss(at, packets, multicast);
+    if (count === 0) return this.#miss(at, packets, multicast);
     if (!this.#limit.take(packets, this.#now_ms)) return this.#drop(BUM_LIMIT, packets);
-    if (this.#count <= FLOOD_AT_ONCE_MEMBERS && this.#queued === 0) {
-      this.#sends.replicate(frame, at, this.#members, 0, this.#count, outer);
-    } else if (this.#queue.add(this, this.#batch, frame, this.#members, 0, this.#count)) {
+    const { members } = lists;
+    const first = lists.first(list);
+    if (count <= FLOOD_AT_ONCE_MEMBERS && this.#queued === 0) {
+      this.#sends.replicate(frame, at, members, first, count, outer);
+    } else if (this.#queue.add(this, this.#batch, frame, members, first, count)) {
       this.#queued++;
     } else {
       return this.#drop(BUM_QUEUE_FULL, packets);

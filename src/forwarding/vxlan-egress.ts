@@ -2,18 +2,20 @@
 //   1. locate headers; a superpacket's offsets go into its row for the segmenter
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
 //   3. outer header: source port by flow hash, TOS, TTL, DF (outer-header.ts)
-//   4. FDB lookup of the destination MAC: a remote, or the flood list (flooder.ts); a router's MAC
-//      may give way to that of the next hop (route-short-circuit.ts)
+//   4. FDB lookup of the destination MAC: a remote, or a flood list (flooder.ts): its own, which a
+//      multicast MAC may have, else the one of the all-zero MAC; a router's MAC may give way to that
+//      of the next hop (route-short-circuit.ts)
 //   5. does it fit the path? VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
 import { FRAME_GSO_TYPE, FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS, GSO_NONE } from "#abi";
+import { DEFAULT_LIST } from "../fdb/flood-lists.js";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
 import { LOCATE_COLUMNS, locateFrame } from "../wire/locate.js";
-import { isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
+import { isListMac, isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
 import { Flooder } from "./flooder.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { OuterHeader } from "./outer-header.js";
@@ -84,21 +86,26 @@ export class VxlanEgress {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
     this.#outer.decide(this.#batch, frame, at, located);
-    const hi = macHi(arena, at);
-    const multicast = isMulticastMac(hi);
-    let remote = multicast ? -1 : this.#tunnel.fdb.lookup(hi, macLoBits(arena, at));
-    if (remote >= 0 && this.#tunnel.rsc && this.#isRerouted(frame, at)) {
-      remote = this.#tunnel.fdb.lookup(macHi(arena, at), macLoBits(arena, at));
+    let hi = macHi(arena, at);
+    let lo = macLoBits(arena, at);
+    let found = this.#tunnel.fdb.lookup(hi, lo);
+    if (found >= 0 && this.#tunnel.rsc && this.#isRerouted(frame, at)) {
+      hi = macHi(arena, at);
+      lo = macLoBits(arena, at);
+      found = this.#tunnel.fdb.lookup(hi, lo);
     }
-    if (remote >= 0) this.#sends.send(frame, at, remote, this.#outer);
-    else this.#flooder.flood(frame, at, this.#outer, multicast);
+    const listed = isListMac(hi, lo);
+    if (found >= 0 && !listed) return this.#sends.send(frame, at, found, this.#outer);
+    const list = found < 0 ? DEFAULT_LIST : found;
+    this.#flooder.flood(frame, at, this.#outer, isMulticastMac(hi), list);
   }
 
   /** Is the frame, whose FDB entry was found, for a router, and now for the router's next hop? */
   #isRerouted(frame: number, at: number): boolean {
-    if (!this.#tunnel.fdb.foundRouter()) return false;
+    const { arena } = this.#batch;
+    if (!this.#tunnel.fdb.foundRouter() || isMulticastMac(macHi(arena, at))) return false;
     const packets = this.#batch.wirePackets(frame);
-    return this.#shortCircuit.reroutes(this.#batch.arena, at, this.#located, packets);
+    return this.#shortCircuit.reroutes(arena, at, this.#located, packets);
   }
 
   #drop(reason: number, frame: number): void {

@@ -24,7 +24,14 @@ import {
   RUN_TRUNCATED,
   RUN_WORDS,
 } from "#abi";
-import { FDB_ADDED, FDB_BUSY, FDB_FULL, FDB_MOVED, FDB_STATIC_CONFLICT } from "../fdb/fdb.js";
+import {
+  FDB_ADDED,
+  FDB_BUSY,
+  FDB_FULL,
+  FDB_MOVED,
+  FDB_REMOTE_FULL,
+  FDB_STATIC_CONFLICT,
+} from "../fdb/fdb.js";
 import { NO_TUNNEL, TunnelCounter } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import {
@@ -84,6 +91,7 @@ const INNER_MALFORMED = DropReasons.innerMalformed.id;
 const ECN = DropReasons.ecn.id;
 const FDB_FULL_EVENT = DropReasons.fdbFull.id;
 const FDB_BUSY_EVENT = DropReasons.fdbBusy.id;
+const MAC_LIMIT_EVENT = DropReasons.macLimit.id;
 
 const MIN_DATAGRAM_BYTES = VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES;
 const SOURCE_MAC = 6;
@@ -239,7 +247,7 @@ export class VxlanIngress extends ReceiveLoop {
     segments: number,
   ): number {
     const { index, fdb } = tunnel;
-    switch (fdb.learn(hi, lo, remote, now_s)) {
+    switch (fdb.learn(hi, lo, remote, now_s, tunnel.maxMacsPerRemote)) {
       case FDB_ADDED:
         this.counters.addTunnel(index, TunnelCounter.learned, 1);
         this.events.learned(index, hi, lo, remote);
@@ -259,6 +267,10 @@ export class VxlanIngress extends ReceiveLoop {
       case FDB_FULL:
         this.counters.drop(index, FDB_FULL_EVENT, 1);
         this.events.refusedMac(index, FDB_FULL_EVENT, remote, hi, lo, 1);
+        return -1;
+      case FDB_REMOTE_FULL:
+        this.counters.drop(index, MAC_LIMIT_EVENT, 1);
+        this.events.refusedMac(index, MAC_LIMIT_EVENT, remote, hi, lo, 1);
         return -1;
       case FDB_BUSY:
         this.counters.drop(index, FDB_BUSY_EVENT, 1);

@@ -3,7 +3,7 @@
 
 import type { Device } from "../device/device.js";
 import type { Fdb } from "../fdb/fdb.js";
-import type { FloodList } from "../fdb/flood-list.js";
+import type { FloodLists } from "../fdb/flood-lists.js";
 import type { Neigh } from "../neigh/neigh.js";
 import type { DatagramSender } from "../underlay/underlay.js";
 import type { SourcePolicy } from "./source-policy.js";
@@ -60,7 +60,7 @@ export interface VxlanTunnel extends VxlanSettings {
   readonly sources: SourcePolicy;
   readonly fdb: Fdb;
   readonly neigh: Neigh;
-  readonly flood: FloodList;
+  readonly flood: FloodLists;
   /** What `bumLimit_pps` leaves (bum-limit.ts), shared by the workers. */
   readonly bumBuckets: SharedArrayBuffer;
   readonly device: Device;

@@ -20,6 +20,9 @@ export const NEIGH_PERMANENT = 1;
  */
 export const NEIGH_ROUTER = 2;
 
+/** `ip neigh ... nud noarp` (NUD_NOARP): lives as long as a permanent one, shown by another word. */
+export const NEIGH_NOARP = 4;
+
 /** Words that `lookup` writes. */
 export const NEIGH_RESULT_WORDS = 3;
 export const NEIGH_RESULT_HI = 0;
@@ -33,7 +36,7 @@ export interface NeighEntry {
   readonly address: AddressWords;
   readonly hi: number;
   readonly lo: number;
-  /** NEIGH_PERMANENT | NEIGH_ROUTER. */
+  /** NEIGH_PERMANENT or NEIGH_NOARP; NEIGH_ROUTER. */
   readonly flags: number;
 }
 
@@ -111,6 +114,10 @@ export class Neigh {
   /** Removes the entries that `matches` says yes to, all without it. @returns how many */
   flush(matches: (entry: NeighEntry) => boolean = () => true): number {
     return this.#table.removeWhere(() => matches(this.#entry()));
+  }
+
+  get([w0, w1, w2, w3]: AddressWords): NeighEntry | undefined {
+    return this.#find(w0, w1, w2, w3) < 0 ? undefined : this.#entry();
   }
 
   /** Every entry, in no order; none is torn. */

@@ -43,9 +43,15 @@ export interface NeighbourSpec {
   ifindex: number;
   ip: string;
   mac: string;
+  /** NUD_NOARP instead of NUD_PERMANENT. */
+  noArp?: boolean;
+  /** NTF_ROUTER. */
+  router?: boolean;
 }
 
 const ndmsgLength = 12;
+/** linux/neighbour.h */
+const NTF_ROUTER = 0x80;
 
 /** ndmsg: family, padding, index, state, flags, type. */
 function neighbourRequest(
@@ -54,9 +60,10 @@ function neighbourRequest(
   family: number,
   ifindex: number,
   state: number,
+  entryFlags = 0,
 ): MessageBuilder {
   const request = new MessageBuilder(type, flags).u8(family).u8(0).u16(0);
-  return request.u32(ifindex).u16(state).u8(0).u8(0);
+  return request.u32(ifindex).u16(state).u8(entryFlags).u8(0);
 }
 
 function stateNameOf(state: number): NeighbourStateName | undefined {
@@ -100,14 +107,15 @@ function setNeighbour(rtnl: NetlinkSocket, spec: NeighbourSpec, verb: "add" | "r
   const { family, bytes } = parseIp(spec.ip);
   const mode = verb === "add" ? NlmFlag.exclusive : NlmFlag.replace;
   const flags = NlmFlag.create | mode;
-  const { permanent } = NeighbourState;
+  const state = spec.noArp === true ? NeighbourState.noArp : NeighbourState.permanent;
   const { ifindex } = spec;
   const request = neighbourRequest(
     Rtm.newNeighbour,
     flags,
     kernelFamily(family),
     ifindex,
-    permanent,
+    state,
+    spec.router === true ? NTF_ROUTER : 0,
   );
   request.attribute(NeighbourAttribute.destination, bytes);
   request.attribute(NeighbourAttribute.linkLayerAddress, parseMac(spec.mac));

@@ -32,7 +32,7 @@ export const REMOTE_PMTU = 12;
  * that row.
  */
 export const REMOTE_BASE = 13;
-/** FDB entries that point to it. */
+/** Unicast entries of the tunnel's FDB that point to the row; kept when the row changes hands. */
 export const REMOTE_MACS = 14;
 /** Group of frames to it (`gbp`), -1: the tunnel's. Set by `setRemoteGroup` only. */
 export const REMOTE_GBP = 15;
@@ -67,7 +67,7 @@ export interface RemoteEntry {
   readonly pathMtu_bytes: number;
   /** Row of the same address with the tunnel's own port and VNI, itself if it is that one. */
   readonly base: number;
-  /** FDB entries that point to it. */
+  /** MACs behind the remote, given and learned. */
   readonly macs: number;
 }
 
@@ -135,7 +135,9 @@ export class RemoteRows {
     if (row < 0) return -1;
     const words = this.words;
     const at = row * REMOTE_WORDS;
-    words.fill(0, at, at + REMOTE_WORDS);
+    // Not the MACs: entries that point to a freed row for a moment are still counted there.
+    words.fill(0, at, at + REMOTE_MACS);
+    words.fill(0, at + REMOTE_MACS + 1, at + REMOTE_WORDS);
     words[at + REMOTE_TUNNEL] = tunnel;
     words[at + REMOTE_FAMILY] = w0 === 0 && w1 === 0 && w2 === 0xffff ? 4 : 6;
     words[at + REMOTE_ADDRESS] = w0;

@@ -16,6 +16,7 @@
 import assert from "node:assert/strict";
 import { MAX_REMOTES, MAX_TUNNELS } from "../shared-memory/limits.js";
 import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
+import { MacCounts } from "./mac-counts.js";
 import {
   REMOTE_ADDRESS,
   REMOTE_BASE,
@@ -51,6 +52,7 @@ export interface RemoteTableState {
   readonly rows: RemoteRowsState;
   readonly tunnels: SharedArrayBuffer;
   readonly index: SharedTableState;
+  readonly learnedMacs: SharedArrayBuffer;
 }
 
 /** tunnel << 16 | port, VNI, four address words. */
@@ -58,15 +60,18 @@ const KEY_WORDS = 6;
 const VALUE_WORDS = 1;
 
 export class RemoteTable {
+  /** Kept by the FDBs. */
+  readonly macs: MacCounts;
   readonly #rows: RemoteRows;
   /** Per tunnel: its own port, its own VNI. */
   readonly #tunnels: Int32Array;
   readonly #index: SharedTable;
 
-  private constructor(rows: RemoteRows, tunnels: SharedArrayBuffer, index: SharedTable) {
-    this.#rows = rows;
-    this.#tunnels = new Int32Array(tunnels);
-    this.#index = index;
+  private constructor(state: RemoteTableState) {
+    this.#rows = RemoteRows.attach(state.rows);
+    this.#tunnels = new Int32Array(state.tunnels);
+    this.#index = SharedTable.attach(state.index);
+    this.macs = new MacCounts(this.#rows.words, state.learnedMacs);
   }
 
   static create({
@@ -76,16 +81,16 @@ export class RemoteTable {
     assert(maxRemotes >= 1 && maxRemotes <= MAX_REMOTES);
     assert(maxTunnels >= 1 && maxTunnels <= MAX_TUNNELS);
     const limits = { keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries: maxRemotes };
-    return new RemoteTable(
-      RemoteRows.create(maxRemotes, maxTunnels),
-      new SharedArrayBuffer(maxTunnels * 2 * 4),
-      SharedTable.create(limits),
-    );
+    return new RemoteTable({
+      rows: RemoteRows.create(maxRemotes, maxTunnels).sharedState(),
+      tunnels: new SharedArrayBuffer(maxTunnels * 2 * 4),
+      index: SharedTable.create(limits).sharedState(),
+      learnedMacs: new SharedArrayBuffer(maxRemotes * 4),
+    });
   }
 
   static attach(state: RemoteTableState): RemoteTable {
-    const rows = RemoteRows.attach(state.rows);
-    return new RemoteTable(rows, state.tunnels, SharedTable.attach(state.index));
+    return new RemoteTable(state);
   }
 
   sharedState(): RemoteTableState {
@@ -93,6 +98,7 @@ export class RemoteTable {
       rows: this.#rows.sharedState(),
       tunnels: this.#tunnels.buffer as SharedArrayBuffer,
       index: this.#index.sharedState(),
+      learnedMacs: this.macs.sharedState(),
     };
   }
 

@@ -175,13 +175,14 @@ export class SharedTable {
   }
 
   /**
-   * Stores one value word of a used slot without the lock, for a time stamp that any reader may
-   * refresh. If the slot has meanwhile become another entry's, that one gets the word: use it only
-   * where this does no harm.
+   * Overwrites one value word of a slot without the lock, if it still is `expected`: for a time
+   * stamp that any reader may refresh. The slot may have become another entry's meanwhile: then
+   * that one gets the word if its own was the same.
    * @param word of the value; not one that shares its word with the key
    */
-  storeWord(slot: number, word: number, bits: number): void {
-    this.#slots[(slot << this.#strideBits) + this.#valueOffset + word] = bits;
+  exchangeWord(slot: number, word: number, expected: number, bits: number): void {
+    const at = (slot << this.#strideBits) + this.#valueOffset + word;
+    Atomics.compareExchange(this.#slots, at, expected, bits);
   }
 
   /**
@@ -251,9 +252,10 @@ export class SharedTable {
    * Removes every entry that `matches` says yes to, reading it in `key` and `value`. Takes the lock
    * itself, one stretch of slots at a time, so other writers get their turn; entries added
    * meanwhile may be missed.
+   * @param unlocked called after each stretch, when others may write again
    * @returns entries removed
    */
-  removeWhere(matches: () => boolean): number {
+  removeWhere(matches: () => boolean, unlocked: () => void = () => {}): number {
     let removed = 0;
     for (let from = this.usedFrom(0); from < this.capacity; ) {
       const to = Math.min(from + STRETCH_SLOTS, this.capacity);
@@ -267,6 +269,7 @@ export class SharedTable {
       } finally {
         this.unlock();
       }
+      unlocked();
       from = this.usedFrom(to);
     }
     return removed;

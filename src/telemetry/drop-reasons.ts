@@ -126,6 +126,12 @@ export const DropReasons = Object.freeze({
   /** RFC 6040 section 4.2. */
   ecn: reason("ingress", "ecn", "The outer header says CE, the inner one cannot carry it."),
   fdbFull: reason("ingress", "fdb-full", "A MAC was not learned: max_entries is reached.", "event"),
+  macLimit: reason(
+    "ingress",
+    "mac-limit",
+    "A MAC was not learned: its remote has max_macs_per_remote.",
+    "event",
+  ),
   fdbBusy: reason("ingress", "fdb-busy", "A MAC was not learned: the FDB was in use.", "event"),
   eventsLost: reason(
     "ingress",

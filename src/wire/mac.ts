@@ -45,12 +45,17 @@ export function isZeroMac(hi: number, lo: number): boolean {
   return hi === 0 && lo === 0;
 }
 
+/** True for the MACs whose FDB entries hold a list of remotes: all zero, and multicast. */
+export function isListMac(hi: number, lo: number): boolean {
+  return isMulticastMac(hi) || isZeroMac(hi, lo);
+}
+
 /**
  * True for a MAC that one station can have: neither multicast nor zero. Anything else must not be
  * learned.
  */
 export function isValidSourceMac(hi: number, lo: number): boolean {
-  return !isMulticastMac(hi) && !isZeroMac(hi, lo);
+  return !isListMac(hi, lo);
 }
 
 const MAC_TEXT = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
@@ -61,12 +66,18 @@ const MAC_TEXT = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
  */
 export function parseMac(text: string): Mac | undefined {
   if (!MAC_TEXT.test(text)) return undefined;
-  const digits = text.replaceAll(/[:-]/g, "");
-  return { hi: Number.parseInt(digits.slice(0, 4), 16), lo: Number.parseInt(digits.slice(4), 16) };
+  const byte = (place: number): string => text.slice(3 * place, 3 * place + 2);
+  return {
+    hi: Number.parseInt(byte(0) + byte(1), 16),
+    lo: Number.parseInt(byte(2) + byte(3) + byte(4) + byte(5), 16),
+  };
 }
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
 /** `aa:bb:cc:dd:ee:ff`, lower case. */
 export function formatMac(hi: number, lo: number): string {
-  const digits = hi.toString(16).padStart(4, "0") + lo.toString(16).padStart(8, "0");
-  return digits.replaceAll(/..(?=.)/g, "$&:");
+  const first = `${HEX[(hi >>> 8) & 0xff]}:${HEX[hi & 0xff]}`;
+  const middle = `${HEX[lo >>> 24]}:${HEX[(lo >>> 16) & 0xff]}`;
+  return `${first}:${middle}:${HEX[(lo >>> 8) & 0xff]}:${HEX[lo & 0xff]}`;
 }

@@ -160,6 +160,8 @@ export class CulvertVtep implements Vtep {
         result.err += text;
       },
       isTerminal: false,
+      errIsTerminal: false,
+      input: async function* () {},
       env: {},
       interrupted: () => new AbortController().signal,
     });

@@ -1,6 +1,6 @@
-// The VTEP under test behind one interface: the kernel's vxlan device (kernel-vtep.ts), or a culvert
-// daemon in its place (culvert-vtep.ts). Only what both are told stands here; what is expected of
-// them stands in the test files.
+// The VTEP under test behind one interface: the kernel's vxlan device (kernel-vtep.ts), or a
+// culvert daemon in its place (culvert-vtep.ts). Only what both are told stands here; what is
+// expected of them stands in the test files.
 
 import type { Namespace } from "../../src/testbed/namespace.js";
 import type { Child } from "../../src/testbed/process.js";

@@ -4,6 +4,7 @@ import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { Counters } from "../../telemetry/counters.js";
+import type { FdbEntries } from "../fdb-entries.js";
 import type { Keepalives } from "../keepalives.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
@@ -15,6 +16,7 @@ export interface ControlContext {
   readonly remotes: RemoteTable;
   readonly peers: Peers;
   readonly keepalives: Keepalives;
+  readonly fdbEntries: FdbEntries;
   /** Told of every change that a handler makes to an FDB or a neighbour table. */
   readonly changes: TableChanges;
   readonly counters: Counters;

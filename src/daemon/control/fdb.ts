@@ -1,266 +1,111 @@
-// `culvert fdb`: shows and changes forwarding databases in the words and with the rules of
-// bridge(8) on a vxlan device (drivers/net/vxlan/vxlan_core.c, vxlan_fdb_update). The all-zero MAC
-// is the flood list.
+// `culvert fdb add|append|replace|del|flush`: requests in the words of bridge(8) on a vxlan device
+// -> wishes for fdb-entries.ts, which has the kernel's rules. The all-zero MAC is the flood list.
 
 import { underlayFault } from "../../config/addresses.js";
-import type {
-  FdbChange,
-  FdbFlush,
-  FdbEntry as FdbLine,
-  FdbQuery,
-  FlushResult,
-} from "../../control/target.js";
-import { CulvertError, ExitStatus } from "../../errors.js";
-import { FDB_PERMANENT, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
-import type { RemoteTable } from "../../remotes/remote-table.js";
-import { monotonicSeconds } from "../../shared-memory/clock.js";
-import { MAX_FLOOD_REMOTES } from "../../shared-memory/limits.js";
-import {
-  TABLE_EXISTS,
-  TABLE_FULL,
-  TABLE_NOT_FOUND,
-  TABLE_OK,
-  type TableResult,
-} from "../../shared-memory/table-result.js";
-import { formatIp, ipEquals, isIpv4 } from "../../wire/ip-address.js";
-import { formatMac, isMulticastMac, isZeroMac, type Mac } from "../../wire/mac.js";
-import { canonicalIp, ipOf, macOf, textOf } from "../addresses.js";
+import type { FdbChange, FdbFlush, FdbStateWord, FlushResult } from "../../control/target.js";
+import { FDB_EXTERN, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
+import { type IpAddress, ipEquals, isIpv4 } from "../../wire/ip-address.js";
+import { ipOf, macOf, textOf } from "../addresses.js";
+import { type FdbRemote, fdbRefused } from "../fdb-entries.js";
 import type { VxlanRuntime } from "../tunnel.js";
-import { type ControlContext, vxlanNamed, vxlanTunnels } from "./context.js";
+import { type ControlContext, vxlanNamed } from "./context.js";
 
-const ZERO_MAC = "00:00:00:00:00:00";
-const FIXED = FDB_PERMANENT | FDB_STATIC;
-
-export function fdbShow(context: ControlContext, query: FdbQuery): FdbLine[] {
-  const mac = query.mac === undefined ? undefined : formatMacOf(macOf(query.mac));
-  const dst = query.dst === undefined ? undefined : canonicalIp(query.dst);
-  return vxlanTunnels(context, query.dev)
-    .flatMap((tunnel) => lines(context, tunnel))
-    .filter((line) => mac === undefined || line.mac === mac)
-    .filter((line) => dst === undefined || line.dst === dst);
-}
+const KINDS: Readonly<Record<FdbStateWord, number>> = {
+  permanent: FDB_PERMANENT,
+  static: FDB_STATIC,
+  dynamic: 0,
+};
 
 export function fdbChange(context: ControlContext, change: FdbChange): void {
   const tunnel = vxlanNamed(context, change.dev);
   const mac = macOf(change.mac);
-  if (isMulticastMac(mac.hi)) throw noMulticast(change.mac);
-  requireUsableDst(tunnel, change);
-  if (isZeroMac(mac.hi, mac.lo)) return changeFloodList(context, tunnel, change);
-  changeUnicast(context, tunnel, mac, change);
+  const remote = remoteOf(tunnel, change);
+  const { op } = change;
+  if (op === "del") return context.fdbEntries.change(tunnel, { op, mac, remote });
+  if (remote === undefined) {
+    throw fdbRefused(`${op} needs a destination`, { hint: "say `dst ADDRESS`" });
+  }
+  const flags =
+    KINDS[change.state ?? "permanent"] |
+    (change.router === true ? FDB_ROUTER : 0) |
+    (change.extern_learn === true ? FDB_EXTERN : 0);
+  context.fdbEntries.change(tunnel, { op, mac, remote, flags });
 }
 
 export function fdbFlush(context: ControlContext, query: FdbFlush): FlushResult {
   const tunnel = vxlanNamed(context, query.dev);
-  const dst = query.dst === undefined ? undefined : canonicalIp(query.dst);
   const mac = query.mac === undefined ? undefined : macOf(query.mac);
-  const wanted = (entry: Pick<FdbEntry, "hi" | "lo" | "remote" | "flags">): boolean => {
-    const fixed = (entry.flags & FIXED) !== 0;
-    if (query.permanent !== undefined && query.permanent !== fixed) return false;
-    if (mac !== undefined && (mac.hi !== entry.hi || mac.lo !== entry.lo)) return false;
-    return dst === undefined || rowAddress(context.remotes, entry.remote) === dst;
-  };
-  const held: number[] = [];
-  const removed = tunnel.fdb
-    .list()
-    .filter(wanted)
-    .filter((entry) => takeEntry(tunnel, entry, held)).length;
-  const members = tunnel.flood
-    .list()
-    .filter((remote) => wanted({ hi: 0, lo: 0, remote, flags: FDB_PERMANENT }))
-    .filter((remote) => tunnel.flood.remove(remote) === TABLE_OK);
-  context.peers.releaseVxlan(tunnel, [...held, ...members]);
-  return { removed: removed + members.length };
-}
-
-function lines(context: ControlContext, tunnel: VxlanRuntime): FdbLine[] {
-  const now_s = monotonicSeconds();
-  const flood = tunnel.flood.list().map((row) => line(context, tunnel, ZERO_MAC, row, true, 0));
-  const entries = tunnel.fdb.list().map((entry) => {
-    const age_s = Math.max(0, now_s - entry.updated_s);
-    const fixed = (entry.flags & FIXED) !== 0;
-    return line(context, tunnel, formatMacOf(entry), entry.remote, fixed, age_s);
-  });
-  return [...flood, ...entries];
-}
-
-function line(
-  { remotes }: ControlContext,
-  { config }: VxlanRuntime,
-  mac: string,
-  row: number,
-  permanent: boolean,
-  age_s: number,
-): FdbLine {
-  const remote = remotes.get(row);
-  return {
-    dev: config.name,
-    mac,
-    dst: rowAddress(remotes, row),
-    ...(remote === undefined || remote.port === config.port ? {} : { port: remote.port }),
-    ...(remote === undefined || remote.vni === config.vni ? {} : { vni: remote.vni }),
-    state: permanent ? "permanent" : "dynamic",
-    used_s: age_s,
-    updated_s: age_s,
-  };
-}
-
-function changeUnicast(
-  context: ControlContext,
-  tunnel: VxlanRuntime,
-  mac: Mac,
-  change: FdbChange,
-): void {
-  if (change.op === "append") {
-    throw refused("append needs the all-zero MAC: an ordinary MAC has one remote", {
-      hint: "use `replace` to point it to another remote",
-    });
-  }
-  if (change.op === "del") {
-    const entry = tunnel.fdb.get(mac.hi, mac.lo);
-    const other =
-      change.dst !== undefined &&
-      entry !== undefined &&
-      !rowIs(context, tunnel, entry.remote, change);
-    const held: number[] = [];
-    if (entry === undefined || other || !takeEntry(tunnel, entry, held)) throw notFound(change);
-    return context.peers.releaseVxlan(tunnel, held);
-  }
-  const row = acquire(context, tunnel, change);
-  const now_s = monotonicSeconds();
-  const old = ({ flags, remote }: FdbEntry) => {
-    if ((flags & FIXED) !== 0) context.peers.releaseVxlan(tunnel, [remote]);
-  };
-  const result =
-    change.op === "add"
-      ? tunnel.fdb.add(mac.hi, mac.lo, row, FDB_PERMANENT, now_s)
-      : tunnel.fdb.replace(mac.hi, mac.lo, row, FDB_PERMANENT, now_s, old);
-  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, [row]));
-}
-
-function changeFloodList(context: ControlContext, tunnel: VxlanRuntime, change: FdbChange): void {
-  if (change.op === "replace") {
-    throw refused("replace is for unicast MACs: the all-zero MAC has a list of remotes", {
-      hint: "use `append` and `del` to change the list",
-    });
-  }
-  if (change.op === "del") {
-    const gone = tunnel.flood
-      .list()
-      .filter((row) => change.dst === undefined || rowIs(context, tunnel, row, change));
-    if (gone.length === 0) throw notFound(change);
-    const removed = gone.filter((row) => tunnel.flood.remove(row) === TABLE_OK);
-    return context.peers.releaseVxlan(tunnel, removed);
-  }
-  if (change.op === "add" && tunnel.flood.list().length > 0) {
-    throw exists(change, "use `append` to add a remote to the list");
-  }
-  const row = acquire(context, tunnel, change);
-  const result = tunnel.flood.append(row);
-  // As with bridge(8): what is there already is no error.
-  if (result === TABLE_EXISTS) return context.peers.releaseVxlan(tunnel, [row]);
-  settle(tunnel, change, result, () => context.peers.releaseVxlan(tunnel, [row]));
-}
-
-function acquire({ peers }: ControlContext, tunnel: VxlanRuntime, change: FdbChange): number {
-  const { port, vni } = tunnel.config;
-  const dst = change.dst;
-  if (dst === undefined) {
-    throw refused(`${change.op} needs a destination`, { hint: "say `dst ADDRESS`" });
-  }
-  return peers.acquire(tunnel.index, dst, change.port ?? port, change.vni ?? vni);
-}
-
-/** Throws what a table's result means, after `undo`. */
-function settle(
-  tunnel: VxlanRuntime,
-  change: FdbChange,
-  result: TableResult,
-  undo: () => void,
-): void {
-  if (result !== TABLE_EXISTS && result !== TABLE_FULL) return;
-  undo();
-  if (result === TABLE_EXISTS) throw exists(change, "use `replace` to change it");
-  if (change.mac === ZERO_MAC) {
-    const what = `the flood list of ${change.dev} is full: ${MAX_FLOOD_REMOTES} remotes`;
-    throw new CulvertError("CULVERT_TABLE_FULL", what, { hint: "remove some of them first" });
-  }
-  const limit = tunnel.config.max_entries;
-  throw new CulvertError(
-    "CULVERT_TABLE_FULL",
-    `the FDB of ${change.dev} is full: ${limit} entries`,
-    {
-      hint: "raise `max_entries` of the tunnel, or remove entries: culvert fdb flush",
+  const flagged = (entry: FdbEntry, flag: number, wanted: boolean | undefined): boolean =>
+    wanted === undefined || ((entry.flags & flag) !== 0) === wanted;
+  const removed = context.fdbEntries.flush(tunnel, {
+    entry: (entry) => {
+      const state = fdbStateOf(entry.flags);
+      if (query.states?.includes(state) === false) return false;
+      if (query.permanent !== undefined && query.permanent !== (state !== "dynamic")) return false;
+      if (mac !== undefined && (mac.hi !== entry.hi || mac.lo !== entry.lo)) return false;
+      if (!flagged(entry, FDB_EXTERN, query.extern_learn)) return false;
+      return flagged(entry, FDB_ROUTER, query.router);
     },
-  );
-}
-
-/**
- * Takes an entry out of the table.
- * @param held gets the row of its remote, when the entry held a reference: a configured one
- * @returns false when it was gone already
- */
-function takeEntry(tunnel: VxlanRuntime, entry: FdbEntry, held: number[]): boolean {
-  const result = tunnel.fdb.del(entry.hi, entry.lo, (old) => {
-    if ((old.flags & FIXED) !== 0) held.push(old.remote);
+    remote: remoteFilter(context, query),
   });
-  return result !== TABLE_NOT_FOUND;
+  return { removed };
 }
 
-/** Is a row the remote that a change names? Port and VNI are the tunnel's own unless given. */
-function rowIs(
+/** The word for an entry's kind; what was learned is dynamic. */
+export function fdbStateOf(flags: number): FdbStateWord {
+  if ((flags & FDB_PERMANENT) !== 0) return "permanent";
+  return (flags & FDB_STATIC) !== 0 ? "static" : "dynamic";
+}
+
+/** Whether a row has the address, port and VNI that are given. */
+export function remoteFilter(
   { remotes }: ControlContext,
-  { config }: VxlanRuntime,
-  row: number,
-  change: FdbChange,
-): boolean {
-  const remote = remotes.get(row);
-  if (remote === undefined || change.dst === undefined) return false;
-  if (formatIp(...remote.address) !== canonicalIp(change.dst)) return false;
-  return remote.port === (change.port ?? config.port) && remote.vni === (change.vni ?? config.vni);
+  query: Pick<FdbFlush, "dst" | "port" | "vni">,
+): (row: number) => boolean {
+  const dst = query.dst === undefined ? undefined : ipOf(query.dst);
+  return (row) => {
+    if (query.port !== undefined && remotes.port(row) !== query.port) return false;
+    if (query.vni !== undefined && remotes.vni(row) !== query.vni) return false;
+    if (dst === undefined) return true;
+    const [w0, w1, w2, w3] = [0, 1, 2, 3].map((word) => remotes.addressWord(row, word) >>> 0);
+    return w0 === dst.w0 && w1 === dst.w1 && w2 === dst.w2 && w3 === dst.w3;
+  };
 }
 
-/** The address of a remote's row; "" when the row is free. */
-function rowAddress(remotes: RemoteTable, row: number): string {
-  const remote = remotes.get(row);
-  return remote === undefined ? "" : formatIp(...remote.address);
+/** The remote that a change names, port and VNI the tunnel's own unless given. */
+function remoteOf(tunnel: VxlanRuntime, change: FdbChange): FdbRemote | undefined {
+  const { dst, port = tunnel.config.port, vni = tunnel.config.vni } = change;
+  return dst === undefined ? undefined : { dst: usableAddress(tunnel, dst), port, vni };
 }
 
-const formatMacOf = ({ hi, lo }: { hi: number; lo: number }): string => formatMac(hi, lo);
+/** Many changes of a batch name the same few remotes: what was found usable is looked up. */
+const usable = new WeakMap<VxlanRuntime, Map<string, IpAddress>>();
+const MOST_REMEMBERED = 4096;
 
-function requireUsableDst(tunnel: VxlanRuntime, { dst }: FdbChange): void {
-  if (dst === undefined) return;
+function usableAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
+  let known = usable.get(tunnel);
+  if (known === undefined || known.size >= MOST_REMEMBERED) {
+    known = new Map();
+    usable.set(tunnel, known);
+  }
+  const remote = known.get(dst) ?? checkedAddress(tunnel, dst);
+  known.set(dst, remote);
+  return remote;
+}
+
+function checkedAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
   const fault = underlayFault(dst);
   if (fault !== undefined) {
-    throw refused(`dst ${dst} can be no remote`, { hint: `it has to be ${fault}` });
+    throw fdbRefused(`dst ${dst} can be no remote`, { hint: `it has to be ${fault}` });
   }
   const remote = ipOf(dst);
   if (isIpv4(remote) !== isIpv4(tunnel.local)) {
-    throw refused(`dst ${dst} is of another address family than the tunnel`, {
+    throw fdbRefused(`dst ${dst} is of another address family than the tunnel`, {
       hint: `the tunnel's local address is ${textOf(tunnel.local)}`,
     });
   }
   if (ipEquals(remote, tunnel.local)) {
-    throw refused(`dst ${dst} is the tunnel's own address`, { hint: "name the peer's address" });
+    throw fdbRefused(`dst ${dst} is the tunnel's own address`, { hint: "name the peer's address" });
   }
-}
-
-function refused(message: string, { hint }: { hint: string }): CulvertError {
-  return new CulvertError("CULVERT_FDB_REFUSED", message, { hint, exit: ExitStatus.usage });
-}
-
-function noMulticast(mac: string): CulvertError {
-  return refused(`${mac} is a multicast MAC: lists of remotes per group are not supported yet`, {
-    hint: "multicast goes to the flood list; change that with 00:00:00:00:00:00",
-  });
-}
-
-function exists({ mac, dev }: FdbChange, hint: string): CulvertError {
-  return new CulvertError("CULVERT_EXISTS", `${dev} has an entry for ${mac} already`, { hint });
-}
-
-function notFound({ mac, dev, dst }: FdbChange): CulvertError {
-  const what = dst === undefined ? mac : `${mac} dst ${dst}`;
-  return new CulvertError("CULVERT_NOT_FOUND", `${dev} has no entry for ${what}`, {
-    hint: `see \`culvert fdb show dev ${dev}\``,
-  });
+  return remote;
 }

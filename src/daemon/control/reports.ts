@@ -130,7 +130,7 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
     remotes: context.remotes
       .list(tunnel.index)
       .map((row) => remoteStatus(context, tunnel, row, flood.has(row.index))),
-    fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count + flood.size,
+    fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count,
     neigh_entries: vxlan?.neigh.count ?? 0,
     route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
   };

@@ -38,6 +38,8 @@ async function candidates(line: string): Promise<string[]> {
   return out.split("\n").flatMap((text) => text.split("\t")[0] || []);
 }
 
+const KINDS = "permanent local static dynamic router extern_learn use";
+
 describe("candidates", () => {
   it("are every command at the start and after help", async () => {
     const names = COMMANDS.map(({ name }) => name);
@@ -55,13 +57,21 @@ describe("candidates", () => {
     ["completion bash ", "--help"],
     ["monitor ", "dev fdb neigh miss peer all"],
     ["monitor fdb dev vxlan100 ", "neigh miss peer all"],
-    ["fdb show ", "dev dst mac brport self"],
-    ["fdb list dev vxlan100 ", "dst mac brport self"],
-    [`fdb add ${MAC} `, "dev dst vni port self permanent static local"],
-    [`fdb add ${MAC} dev vxlan100 dst 10.57.4.21 self `, "vni port permanent static local"],
+    ["fdb show ", "dev dst mac brport state self dynamic"],
+    ["fdb list dev vxlan100 ", "dst mac brport state self dynamic"],
+    ["fdb show state ", "permanent static dynamic reachable all"],
+    [`fdb add ${MAC} `, `dev dst vni port self ${KINDS}`],
+    [`fdb add ${MAC} dev vxlan100 dst 10.57.4.21 self `, `vni port ${KINDS}`],
     ["fdb add dst ", ""],
-    ["fdb flush dev dev ", "dst mac self permanent nopermanent dynamic nodynamic"],
-    ["neigh flush nud ", "permanent all"],
+    [
+      "fdb flush dev dev ",
+      "mac dst vni port self permanent nopermanent static nostatic dynamic nodynamic " +
+        "router norouter extern_learn noextern_learn",
+    ],
+    ["fdb -b ", ":files"],
+    ["neigh --batch=", ":files"],
+    ["neigh flush nud ", "permanent noarp all"],
+    ["neigh add nud ", "permanent noarp"],
     ["route get 192.168.11.10 ", "dev"],
     ["status ", "--socket --json --help"],
     ["status -j ", "--socket --help"],

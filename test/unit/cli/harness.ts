@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { runCli } from "../../../src/cli/run-cli.js";
 import { startControlServer } from "../../../src/control/server.js";
 import { MemoryEvents } from "../control/memory-events.js";
@@ -17,6 +18,9 @@ export interface CliResult {
 export interface CliSetting {
   isTerminal?: boolean;
   env?: Record<string, string>;
+  errIsTerminal?: boolean;
+  /** Standard input, in pieces as they arrive. */
+  input?: readonly string[];
   interrupted?: AbortSignal;
   /** Sees the output as it comes. */
   onOut?: (text: string) => void;
@@ -37,6 +41,8 @@ export async function culvert(
       result.err += text;
     },
     isTerminal: setting.isTerminal ?? false,
+    errIsTerminal: setting.errIsTerminal ?? false,
+    input: () => Readable.from(setting.input ?? []),
     env: setting.env ?? {},
     interrupted: () => setting.interrupted ?? new AbortController().signal,
   });

@@ -83,7 +83,7 @@ describe("refused", () => {
     [`${MAC} dev v0 vni -1`, 'vni: "-1" is not a VNI, 0 to 16777215'],
     [`${MAC} dev v0 port 0`, 'port: "0" is not a UDP port, 1 to 65535'],
     [`${MAC} dev v0 port 65536`, 'port: "65536" is not a UDP port, 1 to 65535'],
-    [`${MAC} dev v0 nud stale`, 'nud: "stale" is not "permanent" or "all"'],
+    [`${MAC} dev v0 nud stale`, 'nud: "stale" is not "permanent", "noarp" or "all"'],
   ])("%s", (line, message) => {
     expect(() => parseWordsOf(line)).toThrow(
       expect.objectContaining({

@@ -3,6 +3,7 @@
 // render it without a warning.
 
 import { execFile } from "node:child_process";
+import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { Command } from "commander";
 import { describe, expect, it } from "vitest";
@@ -46,6 +47,8 @@ for (const { load } of COMMANDS) {
     out: () => undefined,
     err: () => undefined,
     isTerminal: false,
+    errIsTerminal: false,
+    input: () => Readable.from([]),
     env: {},
     interrupted: () => new AbortController().signal,
   };

@@ -31,11 +31,17 @@ describe("lines", () => {
     ["Deleted 02:00:00:00:00:01 dev vx self permanent", fdb({ op: "del", dst: undefined })],
     [
       "10.99.0.6 dev vx lladdr 02:00:00:00:00:78 router PERMANENT ",
-      { kind: "neigh", ...at, op: "new", ip: "10.99.0.6", mac: "02:00:00:00:00:78", router: true },
+      {
+        ...{ kind: "neigh", ...at, op: "new", ip: "10.99.0.6", mac: "02:00:00:00:00:78" },
+        ...{ state: "PERMANENT", router: true },
+      },
     ],
     [
-      "Deleted 10.99.0.7 dev vx lladdr 02:00:00:00:00:78 PERMANENT ",
-      { kind: "neigh", ...at, op: "del", ip: "10.99.0.7", mac: "02:00:00:00:00:78" },
+      "Deleted 10.99.0.7 dev vx lladdr 02:00:00:00:00:78 NOARP ",
+      {
+        ...{ kind: "neigh", ...at, op: "del", ip: "10.99.0.7", mac: "02:00:00:00:00:78" },
+        state: "NOARP",
+      },
     ],
     [
       "miss dev vx lladdr 02:00:00:00:00:77 STALE ",

@@ -11,8 +11,10 @@ import {
   formatRtt,
   formatShare,
 } from "../../../src/cli/units.js";
+import { MAX_BATCH_CHANGES } from "../../../src/control/paths.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
+const MAC = "02:00:00:00:00:0b";
 let daemon: Daemon;
 
 beforeEach(async () => {
@@ -29,10 +31,15 @@ beforeEach(async () => {
       state: "dynamic",
       ...times,
     },
+    {
+      ...{ dev: "vxlan100", mac: "02:00:00:00:00:0d", dst: "10.57.4.21", state: "static" },
+      ...{ router: true, extern_learn: true, ...times },
+    },
   ];
   daemon.target.neigh = [
     { dev: "vxlan100", ip: "192.168.11.1", mac: "02:00:00:00:00:0b", state: "PERMANENT" },
-    { dev: "vxlan100", ip: "192.168.11.2", state: "FAILED" },
+    { dev: "vxlan100", ip: "192.168.11.2", mac: MAC, state: "PERMANENT", router: true },
+    { dev: "vxlan100", ip: "192.168.11.3", mac: MAC, state: "NOARP" },
   ];
 });
 afterEach(() => daemon.close());
@@ -52,11 +59,13 @@ describe("fdb", () => {
   it("prints bridge's lines", async () => {
     expect(await output("fdb show dev vxlan100")).toBe(
       "00:00:00:00:00:00 dst 10.57.4.21 self permanent\n" +
-        "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 self \n",
+        "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 self \n" +
+        "02:00:00:00:00:0d dst 10.57.4.21 self router extern_learn static\n",
     );
     expect(await output("fdb show")).toBe(
       "00:00:00:00:00:00 dev vxlan100 dst 10.57.4.21 self permanent\n" +
-        "02:00:00:00:00:0c dev vxlan100 dst fd00::22 port 99 vni 7 self \n",
+        "02:00:00:00:00:0c dev vxlan100 dst fd00::22 port 99 vni 7 self \n" +
+        "02:00:00:00:00:0d dev vxlan100 dst 10.57.4.21 self router extern_learn static\n",
     );
     expect(await output("fdb show -s dst fd00::22 dev vxlan100")).toBe(
       "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 used 7/12 self \n",
@@ -66,7 +75,8 @@ describe("fdb", () => {
   it("prints bridge's JSON", async () => {
     expect(await output("fdb show -j")).toBe(
       '[{"mac":"00:00:00:00:00:00","ifname":"vxlan100","dst":"10.57.4.21","flags":["self"],"state":"permanent"},' +
-        '{"mac":"02:00:00:00:00:0c","ifname":"vxlan100","dst":"fd00::22","port":99,"vni":7,"flags":["self"],"state":""}]\n',
+        '{"mac":"02:00:00:00:00:0c","ifname":"vxlan100","dst":"fd00::22","port":99,"vni":7,"flags":["self"],"state":""},' +
+        '{"mac":"02:00:00:00:00:0d","ifname":"vxlan100","dst":"10.57.4.21","flags":["self","router","extern_learn"],"state":"static"}]\n',
     );
     expect(JSON.parse(await output("fdb show -j -s dev vxlan100 dst fd00::22"))).toEqual([
       {
@@ -86,30 +96,111 @@ describe("fdb", () => {
   it("says how many entries it removed", async () => {
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("1 entry removed\n");
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("0 entries removed\n");
-    expect(await output("fdb flush dev vxlan100 -j")).toBe('{"removed":1}\n');
+    expect(await output("fdb flush dev vxlan100 -j")).toBe('{"removed":2}\n');
+  });
+});
+
+describe("fdb batch", () => {
+  const entry = (n: number) => `02:00:00:00:01:0${n} dev vxlan100 dst 10.57.4.21`;
+
+  it("takes a file with comments, empty and continued lines, with and without fdb", async () => {
+    const file = join(daemon.directory, "batch");
+    const text = `# entries\n\nfdb add ${entry(1)} # one\nadd \\\n  ${entry(2)} static\nflush dev ipip0\n`;
+    writeFileSync(file, text);
+    for (const option of ["-b", "-batch", "--batch"]) {
+      daemon.target.fdb = [];
+      daemon.target.batches = [];
+      expect(await output(`fdb ${option} ${file}`)).toBe("");
+      expect(daemon.target.fdb.map(({ mac, state }) => `${mac} ${state}`)).toEqual([
+        ...["02:00:00:00:01:01 permanent", "02:00:00:00:01:02 static"],
+      ]);
+      expect(daemon.target.batches).toHaveLength(1);
+      expect(daemon.target.last).toEqual(["fdbFlush", { dev: "ipip0" }]);
+    }
+  });
+
+  it("ends at the first refusal and says on which line, as bridge -batch", async () => {
+    const lines = [`add ${entry(1)}`, "", `add ${entry(1)}`, `add ${entry(2)}`];
+    const result = await run("fdb -b -", {
+      input: [lines.join("\n").slice(0, 20), lines.join("\n").slice(20)],
+    });
+    expect(result).toMatchObject({ status: 1, out: "" });
+    expect(result.err).toMatch(/^culvert: .*has an entry.*\nhint: .*\nCommand failed -:3\n$/);
+    expect(daemon.target.fdb.map(({ mac }) => mac)).not.toContain("02:00:00:00:01:02");
+  });
+
+  it("goes on with -force and tells every line that failed, in order", async () => {
+    const lines = [`add ${entry(1)}`, "frob", `add ${entry(1)}`, `fdb add ${entry(2)}`, "show"];
+    const result = await run("fdb -force -b -", { input: [`${lines.join("\n")}\n`] });
+    expect(result.status).toBe(1);
+    expect(result.err.match(/^Command failed.*$/gm)).toEqual([
+      ...["Command failed -:2", "Command failed -:3", "Command failed -:5"],
+    ]);
+    expect(result.err).toContain('"frob" is nothing that a batch can do');
+    expect(daemon.target.fdb.map(({ mac }) => mac)).toContain("02:00:00:00:01:02");
+  });
+
+  it("tells programs the line as a number", async () => {
+    const { err } = await run("fdb -j -b -", { input: ["add nonsense\n"] });
+    expect(JSON.parse(err)).toMatchObject({
+      error: { code: "CULVERT_USAGE", file: "-", line: 1 },
+    });
+  });
+
+  it("sends many changes in few requests", async () => {
+    const count = MAX_BATCH_CHANGES + 10;
+    const lines = Array.from({ length: count }, () => `replace ${entry(1)}\n`);
+    expect(await output("fdb -b -", { input: lines })).toBe("");
+    expect(daemon.target.batches.map(({ changes }) => changes.length)).toEqual([
+      ...[MAX_BATCH_CHANGES, 10],
+    ]);
+  });
+
+  it("refuses a file that is not there", async () => {
+    const result = await run("fdb -b /nonexistent/batch");
+    expect(result).toMatchObject({ status: 2, out: "" });
+    expect(result.err).toContain(
+      'Cannot open file "/nonexistent/batch" for reading: No such file or directory',
+    );
   });
 });
 
 describe("neigh", () => {
+  it("takes a batch", async () => {
+    const input = [
+      `neigh replace 192.168.11.7 lladdr ${MAC} dev vxlan100 router\ndel 192.168.11.1 dev vxlan100`,
+    ];
+    expect(await output("neigh -b -", { input })).toBe("");
+    expect(await output("neigh show to 192.168.11.7")).toBe(
+      `192.168.11.7 dev vxlan100 lladdr ${MAC} router PERMANENT \n`,
+    );
+  });
+
   it("prints ip's lines", async () => {
     expect(await output("neigh show")).toBe(
-      "192.168.11.1 dev vxlan100 lladdr 02:00:00:00:00:0b PERMANENT\n" +
-        "192.168.11.2 dev vxlan100 FAILED\n",
+      `192.168.11.1 dev vxlan100 lladdr ${MAC} PERMANENT \n` +
+        `192.168.11.2 dev vxlan100 lladdr ${MAC} router PERMANENT \n`,
     );
     expect(await output("neigh show dev vxlan100 192.168.11.1")).toBe(
-      "192.168.11.1 lladdr 02:00:00:00:00:0b PERMANENT\n",
+      `192.168.11.1 lladdr ${MAC} PERMANENT \n`,
+    );
+    expect(await output("neigh show dev vxlan100 nud noarp")).toBe(
+      `192.168.11.3 lladdr ${MAC} NOARP \n`,
     );
   });
 
   it("prints ip's JSON", async () => {
     expect(await output("neigh show -j")).toBe(
       '[{"dst":"192.168.11.1","dev":"vxlan100","lladdr":"02:00:00:00:00:0b","state":["PERMANENT"]},' +
-        '{"dst":"192.168.11.2","dev":"vxlan100","state":["FAILED"]}]\n',
+        '{"dst":"192.168.11.2","dev":"vxlan100","lladdr":"02:00:00:00:00:0b","router":null,"state":["PERMANENT"]}]\n',
+    );
+    expect(await output("neigh show -j dev vxlan100 nud noarp")).toBe(
+      '[{"dst":"192.168.11.3","lladdr":"02:00:00:00:00:0b","state":["NOARP"]}]\n',
     );
   });
 
   it("says why nothing was flushed", async () => {
-    daemon.target.neigh.pop();
+    daemon.target.neigh.splice(1);
     expect(await output("neigh flush dev vxlan100")).toBe(
       "0 entries removed (permanent entries stay; `nud all` removes them too)\n",
     );
@@ -142,7 +233,7 @@ describe("status", () => {
         "",
         "vxlan100: vxlan vni 100 local 10.57.4.20 port 4789 mtu 1450 mac 02:00:00:00:00:0a UP",
         "  addresses 192.168.10.1/24",
-        "  entries   fdb 2, neigh 2, routes 1",
+        "  entries   fdb 3, neigh 3, routes 1",
         "  remote                 state    last seen     rtt    loss  macs  pmtu    egress   ingress  flags",
         "  10.57.4.21             up          3s ago  1.25ms  1.5/0%    12  1500  1.43 MiB  2.00 KiB  flood",
         "  [fd00::22]:8472 vni 7  unknown      never       -       -     0  9000       0 B       0 B  learned,no-gso",

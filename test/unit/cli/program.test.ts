@@ -68,7 +68,10 @@ describe("help", () => {
   });
 
   it.each([
-    ["fdb add", "Usage: culvert fdb add MAC dev NAME dst IP [vni N] [port P] [options]"],
+    [
+      "fdb add",
+      "Usage: culvert fdb add MAC dev NAME dst IP [vni N] [port P] [permanent|static|dynamic]",
+    ],
     ["fdb show", "-s, --statistics"],
     ["neigh del", "Usage: culvert neigh del|delete IP dev NAME [options]"],
     ["route get", "Usage: culvert route get IP [dev NAME] [options]"],

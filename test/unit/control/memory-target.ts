@@ -3,12 +3,16 @@
 // socket.
 
 import type {
+  Batch,
+  BatchResult,
   ControlTarget,
   CountersReport,
   DropCount,
   FdbChange,
   FdbEntry,
   FdbFlush,
+  FdbPage,
+  FdbPageQuery,
   FdbQuery,
   FlushResult,
   NeighChange,
@@ -21,6 +25,7 @@ import type {
   RouteQuery,
   StatusReport,
 } from "../../../src/control/target.js";
+import { runBatch } from "../../../src/daemon/control/batch.js";
 import { CulvertError } from "../../../src/errors.js";
 
 const DEVICES = ["vxlan100", "ipip0"];
@@ -60,6 +65,8 @@ export class MemoryTarget implements ControlTarget {
   ];
   /** Method and argument of the last request that reached the target. */
   last: [operation: string, argument?: object] | undefined;
+  /** Every batch, in order. */
+  batches: Batch<object>[] = [];
   /** Thrown by `status`, for tests of unexpected failures. */
   failure: Error | undefined;
   private scale = 1;
@@ -179,10 +186,36 @@ export class MemoryTarget implements ControlTarget {
     return this.fdb.filter((entry) => matches(entry, query));
   }
 
+  /** Two lines a page. */
+  fdbPage(asked: FdbPageQuery): FdbPage {
+    const { from = 0, states, ...query } = asked;
+    // Of several pages the first request: what the others add is `from`.
+    if (asked.from === undefined) this.last = ["fdbPage", asked];
+    requireDevice(query.dev);
+    const all = this.fdb
+      .filter((entry) => matches(entry, query))
+      .filter((entry) => states?.includes(entry.state) ?? true);
+    const next = from + 2;
+    return { entries: all.slice(from, next), ...(next < all.length ? { next } : {}) };
+  }
+
+  fdbBatch(batch: Batch<FdbChange>): BatchResult {
+    const result = runBatch(batch, (change) => this.fdbChange(change));
+    this.batches.push(batch);
+    return result;
+  }
+
+  neighBatch(batch: Batch<NeighChange>): BatchResult {
+    const result = runBatch(batch, (change) => this.neighChange(change));
+    this.batches.push(batch);
+    return result;
+  }
+
   fdbChange(change: FdbChange): void {
     this.last = ["fdbChange", change];
     requireDevice(change.dev);
-    const { op, dev, mac, dst, port, vni } = change;
+    const { op, dev, mac, dst, port, vni, state = "permanent" } = change;
+    const flags = { ...(change.router ? { router: true as const } : {}) };
     const found = this.fdb.filter((entry) => matches(entry, { dev, mac }));
     if (op === "del" && found.length === 0) {
       throw new CulvertError("CULVERT_FDB_NOT_FOUND", `${dev} has no entry for ${mac}`);
@@ -196,18 +229,16 @@ export class MemoryTarget implements ControlTarget {
       this.fdb = this.fdb.filter((entry) => !matches(entry, { dev, mac }));
     }
     if (op === "del" || dst === undefined) return;
-    this.fdb.push({ dev, mac, dst, port, vni, state: "permanent", used_s: 0, updated_s: 0 });
+    this.fdb.push({ dev, mac, dst, port, vni, state, ...flags, used_s: 0, updated_s: 0 });
   }
 
   fdbFlush(query: FdbFlush): FlushResult {
     this.last = ["fdbFlush", query];
     requireDevice(query.dev);
-    const { permanent, ...rest } = query;
+    const { states, ...rest } = query;
     const before = this.fdb.length;
     this.fdb = this.fdb.filter(
-      (entry) =>
-        !matches(entry, rest) ||
-        (permanent !== undefined && permanent !== (entry.state === "permanent")),
+      (entry) => !matches(entry, rest) || states?.includes(entry.state) === false,
     );
     return { removed: before - this.fdb.length };
   }
@@ -215,7 +246,10 @@ export class MemoryTarget implements ControlTarget {
   neighShow(query: NeighQuery): NeighEntry[] {
     this.last = ["neighShow", query];
     requireDevice(query.dev);
-    return this.neigh.filter((entry) => matches(entry, query));
+    const { state, ...rest } = query;
+    return this.neigh
+      .filter((entry) => matches(entry, rest))
+      .filter((entry) => state === undefined || entry.state === state.toUpperCase());
   }
 
   neighChange(change: NeighChange): void {
@@ -223,19 +257,19 @@ export class MemoryTarget implements ControlTarget {
     requireDevice(change.dev);
     const { op, dev, ip, mac } = change;
     this.neigh = this.neigh.filter((entry) => !matches(entry, { dev, ip }));
-    if (op !== "del") this.neigh.push({ dev, ip, mac, state: "PERMANENT" });
+    const state = change.state === "noarp" ? "NOARP" : "PERMANENT";
+    const flags = change.router ? { router: true as const } : {};
+    if (op !== "del") this.neigh.push({ dev, ip, mac, state, ...flags });
   }
 
   neighFlush(query: NeighFlush): FlushResult {
     this.last = ["neighFlush", query];
     requireDevice(query.dev);
-    const { permanent, ...rest } = query;
+    const { states, ...rest } = query;
     const before = this.neigh.length;
-    this.neigh = this.neigh.filter(
-      (entry) =>
-        !matches(entry, rest) ||
-        (permanent !== undefined && permanent !== (entry.state === "PERMANENT")),
-    );
+    const stays = (entry: NeighEntry) =>
+      states?.some((state) => state.toUpperCase() === entry.state) === false;
+    this.neigh = this.neigh.filter((entry) => !matches(entry, rest) || stays(entry));
     return { removed: before - this.neigh.length };
   }
 

@@ -115,8 +115,11 @@ describe("operations", () => {
     expect(await client().fdbShow({ mac })).toEqual([
       { ...entry, mac, vni: 0, port: 65535, state: "permanent", used_s: 0, updated_s: 0 },
     ]);
-    expect(await client().fdbFlush({ dev: "vxlan100", permanent: false })).toEqual({ removed: 0 });
-    expect(await client().fdbFlush({ dev: "vxlan100", permanent: true })).toEqual({ removed: 2 });
+    const dev = "vxlan100";
+    expect(await client().fdbFlush({ dev, states: ["dynamic"] })).toEqual({ removed: 0 });
+    expect(await client().fdbFlush({ dev, states: ["static", "permanent"] })).toEqual({
+      removed: 2,
+    });
     expect(await client().fdbShow({})).toEqual([]);
   });
 

@@ -12,11 +12,11 @@ const AGEING_S = 300;
 /** A tunnel that heard a MAC at HEARD_S, and its ageing. */
 function heard() {
   const context = controlContext();
-  const { vxlan, tunnels, peers } = context;
+  const { vxlan, tunnels, peers, fdbEntries } = context;
   const { hi, lo } = mac("02:00:00:00:00:63");
   vxlan.fdb.learn(hi, lo, vxlan.flood.list()[0], HEARD_S);
   const { events } = daemonEvents(context);
-  const ageing = new Ageing(tunnels, peers, events);
+  const ageing = new Ageing(tunnels, peers, fdbEntries, events);
   return { ageing, knows: () => vxlan.fdb.get(hi, lo) !== undefined };
 }
 

@@ -3,6 +3,7 @@
 
 import { loadConfig } from "../../../src/config/load.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
+import { FdbEntries } from "../../../src/daemon/fdb-entries.js";
 import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
 import { Peers } from "../../../src/daemon/peers.js";
@@ -87,7 +88,9 @@ export function controlContext(
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length, maxRemotes });
   const counters = Counters.create({ workers: 2, maxTunnels: config.tunnels.length, maxRemotes });
-  const peers = new Peers(remotes, counters);
+  const changes = new TableChanges();
+  const peers = new Peers(remotes, counters, changes);
+  const fdbEntries = new FdbEntries(remotes, peers, changes);
   const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
     const local = ip(tunnel.local ?? "10.57.4.20");
     const fits_bytes = pathMtu_bytes(tunnel.type, local, UNDERLAY_MTU_BYTES);
@@ -105,10 +108,17 @@ export function controlContext(
         udpSegment: true,
       };
       const runtime: VxlanRuntime = {
-        ...{ ...common, ...sockets, ...vxlanTables(tunnel), type: "vxlan", config: tunnel, device },
+        ...{
+          ...common,
+          ...sockets,
+          ...vxlanTables(tunnel, remotes),
+          type: "vxlan",
+          config: tunnel,
+          device,
+        },
         mac: mac("02:00:00:00:00:01"),
       };
-      fillVxlan(runtime, peers);
+      fillVxlan(runtime, fdbEntries);
       return runtime;
     }
     remotes.defineTunnel(index, 0, 0);
@@ -139,7 +149,7 @@ export function controlContext(
   });
   return {
     ...{ rows, sent, peerChanges, keepalives },
-    ...{ tunnels, remotes, peers, changes: new TableChanges(), counters, workers: 2 },
+    ...{ tunnels, remotes, peers, fdbEntries, changes, counters, workers: 2 },
     started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),
     rtnl: new NetlinkSocket(new ScriptedTransport(...script)),

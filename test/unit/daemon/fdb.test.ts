@@ -3,7 +3,8 @@
 
 import { describe, expect, it } from "vitest";
 import type { FdbChange } from "../../../src/control/target.js";
-import { fdbChange, fdbFlush, fdbShow } from "../../../src/daemon/control/fdb.js";
+import { fdbChange, fdbFlush } from "../../../src/daemon/control/fdb.js";
+import { fdbShow } from "../../../src/daemon/control/fdb-show.js";
 import { REMOTE_FLAG_ALLOWED, REMOTE_FLAG_LEARNED } from "../../../src/remotes/remote-rows.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { formatIp } from "../../../src/wire/ip-address.js";
@@ -21,9 +22,10 @@ const change = (context: ControlFixture, op: FdbChange["op"], mac: string, more 
 
 const shown = (context: ControlFixture) =>
   fdbShow(context, {})
-    .map(({ mac, dst, port, vni, state }) =>
-      [mac, dst, port, vni, state].filter((part) => part !== undefined).join(" "),
-    )
+    .map(({ mac, dst, port, vni, state, router, extern_learn }) => {
+      const flags = [router && "router", extern_learn && "extern_learn"];
+      return [mac, dst, port, vni, state, ...flags].filter((part) => part !== undefined).join(" ");
+    })
     .sort();
 
 const remotesOf = ({ remotes }: ControlFixture) =>
@@ -101,11 +103,14 @@ describe("add", () => {
 
   it("to a full table is refused and leaves no reference behind", () => {
     const context = controlContext();
-    for (let i = 0; i < 3; i++) change(context, "add", `02:00:00:00:01:0${i}`, { dst: D });
+    for (let i = 0; i < 2; i++) change(context, "add", `02:00:00:00:01:0${i}`, { dst: D });
     const full = () => change(context, "add", OTHER, { dst: "10.57.4.99" });
     expect(full).toThrow(code("TABLE_FULL"));
-    expect(remotesOf(context)).toEqual([...START_REMOTES, `${D} 100 3`]);
+    expect(remotesOf(context)).toEqual([...START_REMOTES, `${D} 100 2`]);
     change(context, "replace", ENTRY, { dst: D });
+    change(context, "append", ZERO, { dst: D });
+    change(context, "del", ENTRY);
+    change(context, "add", OTHER, { dst: D });
   });
 
   it("without room for another remote is refused", () => {
@@ -184,19 +189,24 @@ describe("del", () => {
     }
   });
 
-  it("of what is not there, or is elsewhere, is not found", () => {
+  it("of what is not there is not found", () => {
     const context = controlContext();
-    const wrong = [
-      [OTHER, {}],
-      [ENTRY, { dst: B }],
-      [ENTRY, { dst: C, port: 1 }],
-      [ENTRY, { dst: C, vni: 1 }],
-      [ZERO, { dst: C }],
-    ] as const;
-    for (const [mac, more] of wrong) {
-      expect(() => change(context, "del", mac, more)).toThrow(code("NOT_FOUND"));
+    for (const more of [{}, { dst: B }]) {
+      expect(() => change(context, "del", OTHER, more)).toThrow(code("NOT_FOUND"));
     }
     expect(shown(context)).toEqual(START);
+  });
+
+  it.each([
+    [ENTRY, { dst: B }],
+    [ENTRY, { dst: C, port: 1 }],
+    [ENTRY, { dst: C, vni: 1 }],
+    [ZERO, { dst: C }],
+  ])("of a remote that %s has not (%o) does nothing, as with the kernel", (mac, more) => {
+    const context = controlContext();
+    change(context, "del", mac, more);
+    expect(shown(context)).toEqual(START);
+    expect(remotesOf(context)).toEqual(START_REMOTES);
   });
 
   it("of the all-zero MAC removes one destination, or all of them", () => {
@@ -256,6 +266,12 @@ describe("flush", () => {
 
   it.each([
     [{}, 4, 0],
+    [{ states: ["permanent"] as const }, 2, 0],
+    [{ states: ["static"] as const }, 0, 1],
+    [{ router: true }, 0, 1],
+    [{ extern_learn: false, dst: C }, 2, 1],
+    [{ port: 4789, vni: 100 }, 4, 0],
+    [{ port: 8472 }, 0, 1],
     [{ permanent: true }, 2, 0],
     [{ permanent: false }, 2, 1],
     [{ mac: OTHER }, 1, 1],
@@ -265,7 +281,9 @@ describe("flush", () => {
     [{ mac: OTHER, dst: C }, 0, 1],
   ])("with %o removes %i entries and leaves %i in the flood list", (filter, removed, left) => {
     const context = filled();
-    expect(fdbFlush(context, { dev: DEV, ...filter })).toEqual({ removed });
+    const { states, ...others } = { states: undefined, ...filter };
+    const wanted = { dev: DEV, ...others, ...(states && { states: [...states] }) };
+    expect(fdbFlush(context, wanted)).toEqual({ removed });
     expect(context.vxlan.flood.list()).toHaveLength(left);
   });
 
@@ -286,7 +304,8 @@ describe("flush", () => {
 
 describe("refusals", () => {
   it.each([
-    ["a multicast MAC", "add", "01:00:5e:00:00:01", { dst: D }],
+    ["append to a unicast MAC", "append", ENTRY, { dst: D }],
+    ["replace of a multicast MAC", "replace", "01:00:5e:00:00:01", { dst: D }],
     ["no destination", "add", OTHER, {}],
     ["the tunnel's own address", "add", OTHER, { dst: "10.57.4.20" }],
     ["another address family", "append", ZERO, { dst: "fd00::1" }],

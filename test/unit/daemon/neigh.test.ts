@@ -116,3 +116,44 @@ describe("flush", () => {
     expect(sent()).toEqual([RTM_NEWNEIGH, RTM_DELNEIGH]);
   });
 });
+
+describe("state and flags", () => {
+  it("reach the table and the device, and are shown", () => {
+    const { context, transport } = withKernel(success);
+    const change = { op: "add", dev: DEV, ip: "192.168.11.2", mac: MAC } as const;
+    neighChange(context, { ...change, state: "noarp", router: true });
+    expect(neighShow(context, { state: "noarp" })).toEqual([
+      { dev: DEV, ip: "192.168.11.2", mac: MAC, state: "NOARP", router: true },
+    ]);
+    expect(neighShow(context, { state: "permanent" })).toEqual([FIRST]);
+    // ndm_state (NUD_NOARP) and ndm_flags (NTF_ROUTER) of struct ndmsg, linux/neighbour.h
+    expect([...transport.sent[0].subarray(16 + 8, 16 + 11)]).toEqual([0x40, 0, 0x80]);
+  });
+
+  it("choose what a flush takes", () => {
+    const { context } = withKernel(success, success, success, success);
+    const change = { op: "add", dev: DEV, mac: MAC } as const;
+    neighChange(context, { ...change, ip: "192.168.11.2", state: "noarp" });
+    neighChange(context, { ...change, ip: "192.168.11.3", router: true });
+    expect(neighFlush(context, { dev: DEV, states: [] })).toEqual({ removed: 0 });
+    expect(neighFlush(context, { dev: DEV, states: ["noarp"] })).toEqual({ removed: 1 });
+    expect(neighFlush(context, { dev: DEV, router: true })).toEqual({ removed: 1 });
+    expect(neighShow(context, {})).toEqual([FIRST]);
+  });
+
+  it("are told to who listens", () => {
+    const { context } = withKernel(success, success);
+    const told: unknown[] = [];
+    context.changes.listen({
+      fdb: () => undefined,
+      neigh: ({ op, ip, mac, router }) => told.push([op, ip, mac, router]),
+    });
+    const ip = "192.168.11.2";
+    neighChange(context, { op: "replace", dev: DEV, ip, mac: MAC, router: true });
+    neighChange(context, { op: "del", dev: DEV, ip });
+    expect(told).toEqual([
+      ["new", ip, MAC, true],
+      ["del", ip, MAC, true],
+    ]);
+  });
+});

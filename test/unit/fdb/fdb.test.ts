@@ -3,11 +3,13 @@ import { describe, expect, it } from "vitest";
 import {
   FDB_ADDED,
   FDB_BUSY,
+  FDB_EXTERN,
   FDB_FULL,
   FDB_LEARNED,
   FDB_MOVED,
   FDB_PERMANENT,
   FDB_REFRESHED,
+  FDB_REMOTE_FULL,
   FDB_ROUTER,
   FDB_STATIC,
   FDB_STATIC_CONFLICT,
@@ -70,7 +72,7 @@ describe("Fdb.learn", () => {
   it("does not wait for another writer", () => {
     const fdb = Fdb.create(8);
     fdb.learn(HI, 1, 3, 100);
-    const lock = new Int32Array(fdb.sharedState().header);
+    const lock = new Int32Array(fdb.sharedState().table.header);
     lock[0] = 4711;
     expect(fdb.learn(HI, 2, 3, 100)).toBe(FDB_BUSY);
     expect(fdb.learn(HI, 1, 4, 100)).toBe(FDB_BUSY);
@@ -144,21 +146,13 @@ describe("Fdb control operations", () => {
 
   it("keeps every kind, the highest remote and the highest MAC and stamp whole", () => {
     const fdb = Fdb.create(16);
-    const limits = { hi: 0xffff, lo: 0xffffffff, remote: MAX_REMOTES - 1, updated_s: 0x7fffffff };
-    for (const flags of [0, FDB_STATIC, FDB_PERMANENT]) {
+    const limits = { hi: 0xffff, lo: 0xffffffff, remote: MAX_REMOTES - 1, updated_s: 0x3fffffff };
+    const more = [0, FDB_ROUTER, FDB_EXTERN, FDB_ROUTER | FDB_EXTERN];
+    const kinds = [0, FDB_STATIC, FDB_PERMANENT, FDB_LEARNED];
+    for (const flags of kinds.flatMap((kind) => more.map((flag) => kind | flag))) {
       fdb.replace(limits.hi, limits.lo, limits.remote, flags, limits.updated_s);
       expect(fdb.get(limits.hi, limits.lo)).toEqual({ ...limits, flags });
       expect(fdb.lookup(limits.hi, limits.lo)).toBe(limits.remote);
-      expect(fdb.foundRouter()).toBe(false);
-      fdb.replace(limits.hi, limits.lo, limits.remote, flags | FDB_ROUTER, limits.updated_s);
-      expect(fdb.get(limits.hi, limits.lo)).toEqual({ ...limits, flags: flags | FDB_ROUTER });
-      expect(fdb.lookup(limits.hi, limits.lo)).toBe(limits.remote);
-      expect(fdb.foundRouter()).toBe(true);
-      fdb.learn(limits.hi, limits.lo, limits.remote, 77);
-      expect(fdb.get(limits.hi, limits.lo)).toMatchObject({
-        flags: flags | FDB_ROUTER,
-        updated_s: 77,
-      });
     }
     expect(() => fdb.add(1, 1, MAX_REMOTES, 0, 1)).toThrow();
     expect(() => fdb.add(1, 1, 1, FDB_STATIC | FDB_PERMANENT, 1)).toThrow();
@@ -169,12 +163,17 @@ describe("Fdb control operations", () => {
     const fdb = Fdb.create(16);
     for (let lo = 0; lo < 10; lo++) fdb.learn(HI, lo, lo % 2, 100);
     fdb.add(HI, 10, 0, FDB_PERMANENT, 100);
-    const learnedOnly = { mask: FDB_STATIC | FDB_PERMANENT, flags: 0 };
-    expect(fdb.flush({ remotes: new Set([0]), ...learnedOnly })).toBe(5);
-    expect(fdb.flush({ mask: FDB_PERMANENT, flags: FDB_PERMANENT })).toBe(1);
+    const learned = (entry: FdbEntry) => entry.flags === FDB_LEARNED;
+    expect(fdb.flush((entry) => learned(entry) && entry.remote === 0)).toBe(5);
+    expect(fdb.flush((entry) => entry.flags === FDB_PERMANENT)).toBe(1);
     expect(fdb.count).toBe(5);
     let released = 0;
-    expect(fdb.flush({}, (entry) => (released += entry.remote))).toBe(5);
+    expect(
+      fdb.flush(
+        () => true,
+        (entry) => (released += entry.remote),
+      ),
+    ).toBe(5);
     expect(released).toBe(5);
     expect(fdb.list()).toEqual([]);
   });
@@ -185,5 +184,122 @@ describe("Fdb control operations", () => {
     worker.learn(HI, LO, 9, 100);
     expect(fdb.lookup(HI, LO)).toBe(9);
     expect(worker.maxEntries).toBe(8);
+  });
+});
+
+describe("flags next to the kind", () => {
+  it("are seen on the data path right after a lookup", () => {
+    const fdb = Fdb.create(8);
+    fdb.add(HI, 1, 3, FDB_PERMANENT | FDB_ROUTER, 100);
+    fdb.add(HI, 2, 4, FDB_PERMANENT, 100);
+    expect([fdb.lookup(HI, 1), fdb.foundRouter()]).toEqual([3, true]);
+    expect([fdb.lookup(HI, 2), fdb.foundRouter()]).toEqual([4, false]);
+  });
+
+  it("stay when the entry is heard again and when it moves", () => {
+    const fdb = Fdb.create(8);
+    const flags = FDB_ROUTER | FDB_EXTERN;
+    fdb.add(HI, LO, 3, flags, 100);
+    expect(fdb.learn(HI, LO, 3, 0x7fffffff)).toBe(FDB_REFRESHED);
+    expect(fdb.get(HI, LO)).toMatchObject({ flags, updated_s: 0x3fffffff });
+    expect(fdb.learn(HI, LO, 4, 120)).toBe(FDB_MOVED);
+    expect(fdb.get(HI, LO)).toMatchObject({ remote: 4, flags: flags | FDB_LEARNED });
+  });
+
+  it("keep an externally learned entry from ageing", () => {
+    const fdb = Fdb.create(8);
+    fdb.add(HI, 1, 3, FDB_EXTERN, 100);
+    fdb.add(HI, 2, 3, FDB_ROUTER, 100);
+    expect(fdb.age(1000, 300)).toBe(1);
+    expect(fdb.list().map(({ lo }) => lo)).toEqual([1]);
+  });
+
+  it("age across the end of the stamp's bits", () => {
+    const fdb = Fdb.create(8);
+    fdb.learn(HI, 1, 3, 0x3ffffff0);
+    expect(fdb.age(0x40000000 + 0x10, 33)).toBe(0);
+    expect(fdb.age(0x40000000 + 0x10, 32)).toBe(1);
+  });
+});
+
+/** What RemoteTable does. */
+function macCounts() {
+  const total = new Map<number, number>();
+  const learned = new Map<number, number>();
+  const count = (map: Map<number, number>, row: number, change: number) =>
+    map.set(row, (map.get(row) ?? 0) + change);
+  return {
+    of: (row: number) => [total.get(row) ?? 0, learned.get(row) ?? 0],
+    macs: {
+      learnedMacs: (row: number) => learned.get(row) ?? 0,
+      countMac: (row: number, change: number, wasLearned: boolean) => {
+        count(total, row, change);
+        if (wasLearned) count(learned, row, change);
+      },
+    },
+  };
+}
+
+describe("MACs of a remote", () => {
+  it("are counted through every way in and out, lists are not", () => {
+    const { of, macs } = macCounts();
+    const fdb = Fdb.create(4, macs);
+    fdb.add(0x0100, 1, 3, FDB_PERMANENT, 100);
+    fdb.learn(HI, 1, 3, 100);
+    fdb.add(HI, 2, 3, FDB_STATIC, 100);
+    expect(of(3)).toEqual([2, 1]);
+    fdb.learn(HI, 1, 4, 101);
+    expect([of(3), of(4)]).toEqual([
+      [1, 0],
+      [1, 1],
+    ]);
+    fdb.replace(HI, 1, 3, FDB_PERMANENT, 102);
+    expect([of(3), of(4)]).toEqual([
+      [2, 0],
+      [0, 0],
+    ]);
+    fdb.learn(HI, 3, 4, 100);
+    expect(fdb.learn(HI, 4, 4, 100)).toBe(FDB_FULL);
+    expect(of(4)).toEqual([1, 1]);
+    fdb.age(1000, 300);
+    fdb.del(HI, 1);
+    fdb.flush(() => true);
+    expect([of(3), of(4)]).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+  });
+
+  it("are limited where they are learned, whatever was given by hand", () => {
+    const { macs } = macCounts();
+    const fdb = Fdb.create(16, macs);
+    for (let lo = 1; lo <= 3; lo++) fdb.add(HI, lo, 3, FDB_PERMANENT, 100);
+    expect(fdb.learn(HI, 4, 3, 100, 2)).toBe(FDB_ADDED);
+    expect(fdb.learn(HI, 5, 3, 100, 2)).toBe(FDB_ADDED);
+    expect(fdb.learn(HI, 6, 3, 100, 2)).toBe(FDB_REMOTE_FULL);
+    expect(fdb.learn(HI, 5, 3, 101, 2)).toBe(FDB_REFRESHED);
+    expect(fdb.learn(HI, 6, 4, 100, 2)).toBe(FDB_ADDED);
+    expect(fdb.learn(HI, 6, 3, 100, 2)).toBe(FDB_REMOTE_FULL);
+    expect(fdb.lookup(HI, 6)).toBe(4);
+    expect(fdb.learn(HI, 4, 4, 100, 2)).toBe(FDB_MOVED);
+    expect(fdb.learn(HI, 7, 3, 100, 2)).toBe(FDB_ADDED);
+  });
+});
+
+describe("scan", () => {
+  it("shows every entry once, however it is cut", () => {
+    const fdb = Fdb.create(100);
+    for (let lo = 0; lo < 100; lo++) fdb.learn(HI, lo, 1, 100);
+    const seen: number[] = [];
+    let pages = 0;
+    for (let from = 0; from >= 0; pages++) {
+      let room = 7;
+      from = fdb.scan(from, 50, ({ lo }) => {
+        seen.push(lo);
+        return --room > 0;
+      });
+    }
+    expect(seen.sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, lo) => lo));
+    expect(pages).toBeGreaterThan(100 / 7);
   });
 });

@@ -6,7 +6,7 @@ import { MemoryDevice } from "../../../src/device/memory-device.js";
 import { EventInbox } from "../../../src/events/event-inbox.js";
 import { WorkerEvents } from "../../../src/events/worker-events.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
-import { FloodList } from "../../../src/fdb/flood-list.js";
+import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
@@ -165,9 +165,9 @@ export class MemoryHost {
       ...options,
       vni,
       sources: new SourcePolicy(index, allow, this.remotes),
-      fdb: Fdb.create(maxEntries),
+      fdb: Fdb.create(maxEntries, this.remotes.macs),
       neigh: Neigh.create(16),
-      flood: FloodList.create(),
+      flood: FloodLists.create(),
       bumBuckets: bumBuckets(options.bumLimit_pps ?? PLAIN_POLICY.bumLimit_pps, NOW_S * 1000),
       device,
       datagrams: this.network.datagrams(this.#address, 50_000),

@@ -160,6 +160,37 @@ describe("BUM", () => {
     expect(destinations).toEqual([HOST_B, HOST_C]);
   });
 
+  it("sends a multicast MAC that has a list there, others to the flood list", () => {
+    const fixture = hostWith();
+    const { fdb, flood } = fixture.tunnel;
+    addFlood(fixture, HOST_B);
+    const rows = [HOST_C, "10.57.4.99"].map((address) => fixture.host.remote(0, address));
+    const list = flood.allocate();
+    for (const row of rows) flood.append(row, list);
+    const group = mac("01:00:5e:01:02:03");
+    fdb.add(group.hi, group.lo, list, FDB_PERMANENT, 0);
+    const sentTo = (destination: string) => {
+      fixture.network.sent.length = 0;
+      fixture.host.send(fixture.device, frame4({}, destination));
+      return fixture.network.sent.map((datagram) => formatIpv4(datagram.destination.w3));
+    };
+    expect(sentTo("01:00:5e:01:02:03")).toEqual([HOST_C, "10.57.4.99"]);
+    expect(sentTo("01:00:5e:01:02:04")).toEqual([HOST_B]);
+    expect(sentTo(BROADCAST)).toEqual([HOST_B]);
+    fdb.del(group.hi, group.lo);
+    flood.clear(list);
+    expect(sentTo("01:00:5e:01:02:03")).toEqual([HOST_B]);
+  });
+
+  it("takes the all-zero MAC's entry for a list, also as a destination", () => {
+    const fixture = hostWith();
+    addFlood(fixture, HOST_B);
+    addFlood(fixture, HOST_C);
+    fixture.tunnel.fdb.add(0, 0, 0, FDB_PERMANENT, 0);
+    fixture.host.send(fixture.device, frame4({}, "00:00:00:00:00:00"));
+    expect(fixture.network.sent).toHaveLength(2);
+  });
+
   it("loses nothing when the send list is full: 10 frames to 1000 remotes", () => {
     const network = new MemoryNetwork();
     const host = new MemoryHost(network, HOST_A, 1024);

@@ -304,6 +304,16 @@ describe("learning", () => {
     expect(learnedFrom(fixture, MAC_B)).toBeUndefined();
   });
 
+  it("stops at max_macs_per_remote: the frame passes, the event is counted", () => {
+    const fixture = hostWith({ maxMacsPerRemote: 1 });
+    for (const source of [MAC_B, "02:00:00:00:00:63", MAC_B]) {
+      fixture.host.receiveUdp(datagram(frame4({}, MAC_A, source)));
+    }
+    expect(fixture.device.written).toHaveLength(3);
+    expect(fixture.host.counts(0)).toMatchObject({ learned: 1, "mac-limit": 1 });
+    expect(learnedFrom(fixture, "02:00:00:00:00:63")).toBeUndefined();
+  });
+
   it("can be off", () => {
     const fixture = hostWith({ learning: false });
     fixture.host.receiveUdp(datagram(frame4()));

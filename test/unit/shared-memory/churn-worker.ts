@@ -2,7 +2,7 @@
 // writing entries whose words belong together, so that a reader can tell a torn one.
 import { parentPort, workerData } from "node:worker_threads";
 import { FDB_STATIC, Fdb, type FdbState } from "../../../src/fdb/fdb.js";
-import { FloodList, type FloodListState } from "../../../src/fdb/flood-list.js";
+import { FloodLists, type FloodListsState } from "../../../src/fdb/flood-lists.js";
 import { Neigh, type NeighState } from "../../../src/neigh/neigh.js";
 import { RouteTable, type RouteTableState } from "../../../src/routes/route-table.js";
 import { MAX_REMOTES } from "../../../src/shared-memory/limits.js";
@@ -19,7 +19,7 @@ export type ChurnJob =
     }
   | { readonly job: "neigh"; readonly state: NeighState }
   | { readonly job: "routes"; readonly state: RouteTableState }
-  | { readonly job: "flood"; readonly state: FloodListState };
+  | { readonly job: "flood"; readonly state: FloodListsState };
 
 /** Word 0: stop request; word 1: rounds done. */
 export type ChurnData = ChurnJob & { readonly control: SharedArrayBuffer };
@@ -72,7 +72,7 @@ function round(first: number): () => void {
       };
     }
     case "flood": {
-      const list = FloodList.attach(data.state);
+      const list = FloodLists.attach(data.state);
       return () => {
         list.append(n);
         if (n >= 20) list.remove(n - 20);

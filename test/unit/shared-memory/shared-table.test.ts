@@ -162,7 +162,7 @@ describe("a packed SharedTable", () => {
       expect([...table.value]).toEqual([value, ~key]);
       table.value[0] = value ^ 0xffff;
       table.update(slot);
-      table.storeWord(slot, 1, key);
+      table.exchangeWord(slot, 1, table.value[1]!, key);
       table.key.fill(0);
       expect(table.readSlot(slot)).toBe(true);
       expect([...table.key, ...table.value]).toEqual([key, value, value ^ 0xffff, key]);
