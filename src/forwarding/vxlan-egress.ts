@@ -3,7 +3,8 @@
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
 //   3. outer header: source port by flow hash, TOS, TTL, DF (outer-header.ts)
 //   4. FDB lookup of the destination MAC: a remote, or a flood list (flooder.ts): its own, which a
-//      multicast MAC may have, else the one of the all-zero MAC
+//      multicast MAC may have, else the one of the all-zero MAC; a router's MAC may give way to that
+//      of the next hop (route-short-circuit.ts)
 //   5. does it fit the path? VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
@@ -18,6 +19,7 @@ import { isListMac, isMulticastMac, macHi, macLoBits } from "../wire/mac.js";
 import { Flooder } from "./flooder.js";
 import { NeighbourProxy } from "./neighbour-proxy.js";
 import { OuterHeader } from "./outer-header.js";
+import { RouteShortCircuit } from "./route-short-circuit.js";
 import { markSuperpacket } from "./superpacket.js";
 import { type VxlanEgressParts, VxlanSends } from "./vxlan-sends.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
@@ -33,6 +35,7 @@ export class VxlanEgress {
   readonly #sends: VxlanSends;
   readonly #flooder: Flooder;
   readonly #proxy: NeighbourProxy;
+  readonly #shortCircuit: RouteShortCircuit;
   readonly #outer: OuterHeader;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
 
@@ -44,6 +47,7 @@ export class VxlanEgress {
     this.#sends = new VxlanSends(parts);
     this.#flooder = new Flooder(parts, this.#sends);
     this.#proxy = new NeighbourProxy(tunnel, counters, parts.events);
+    this.#shortCircuit = new RouteShortCircuit(tunnel, counters, parts.events);
     this.#outer = new OuterHeader(tunnel, parts.sender.socketCount);
   }
 
@@ -82,13 +86,26 @@ export class VxlanEgress {
       return this.#proxy.answer(this.#batch, at, end, located);
     }
     this.#outer.decide(this.#batch, frame, at, located);
-    const hi = macHi(arena, at);
-    const lo = macLoBits(arena, at);
-    const found = this.#tunnel.fdb.lookup(hi, lo);
+    let hi = macHi(arena, at);
+    let lo = macLoBits(arena, at);
+    let found = this.#tunnel.fdb.lookup(hi, lo);
+    if (found >= 0 && this.#tunnel.rsc && this.#isRerouted(frame, at)) {
+      hi = macHi(arena, at);
+      lo = macLoBits(arena, at);
+      found = this.#tunnel.fdb.lookup(hi, lo);
+    }
     const listed = isListMac(hi, lo);
     if (found >= 0 && !listed) return this.#sends.send(frame, at, found, this.#outer);
     const list = found < 0 ? DEFAULT_LIST : found;
     this.#flooder.flood(frame, at, this.#outer, isMulticastMac(hi), list);
+  }
+
+  /** Is the frame, whose FDB entry was found, for a router, and now for the router's next hop? */
+  #isRerouted(frame: number, at: number): boolean {
+    const { arena } = this.#batch;
+    if (!this.#tunnel.fdb.foundRouter() || isMulticastMac(macHi(arena, at))) return false;
+    const packets = this.#batch.wirePackets(frame);
+    return this.#shortCircuit.reroutes(arena, at, this.#located, packets);
   }
 
   #drop(reason: number, frame: number): void {
