@@ -72,6 +72,7 @@ export class Peers {
    * that may become somebody else's, and again after, since a worker may have learned in between.
    */
   releaseVxlan(tunnel: VxlanRuntime, rows: readonly number[]): void {
+    if (tunnel.config.allow !== "known") this.#keepHeard(rows);
     const freed = this.#freedWith(rows);
     this.#forget(tunnel, freed);
     for (const row of rows) this.#remotes.release(row);
@@ -86,6 +87,18 @@ export class Peers {
     const rows = this.#remotes.age(tunnel.index, now_s, ageing_s);
     if (tunnel.type === "vxlan") this.#forget(tunnel, new Set(rows));
     for (const row of rows) this.#counters.restartRemote(row);
+  }
+
+  /**
+   * Whom nobody holds any more is a stranger like any other, where strangers are let in: what was
+   * learned from it stays until it ages, as in the kernel.
+   */
+  #keepHeard(rows: readonly number[]): void {
+    for (const row of this.#freedWith(rows)) {
+      if (this.#remotes.macs.learnedMacs(row) > 0) {
+        this.#remotes.setFlags(row, REMOTE_FLAG_LEARNED);
+      }
+    }
   }
 
   /**

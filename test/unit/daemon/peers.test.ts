@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { RemoteCounter } from "../../../src/telemetry/counters.js";
 import { ip, mac } from "../forwarding/frames.js";
-import { type ControlFixture, controlContext } from "./control-context.js";
+import { type ControlFixture, controlContext, TWO_TUNNELS } from "./control-context.js";
 
 const STRANGER = "10.57.4.99";
 const AGEING_S = 300;
@@ -59,5 +59,34 @@ describe("a source that nobody configured", () => {
     expect(["10.57.4.21", "10.57.4.22"].map((remote) => knows(context, remote))).toEqual([
       ...[true, true],
     ]);
+  });
+});
+
+describe("a configured remote that nobody holds any more", () => {
+  const MAC = "02:00:00:00:00:64";
+
+  /** 10.57.4.21 is a member of the flood list alone; it was heard, and is taken off the list. */
+  function letGo(allow: "known" | "any") {
+    const text = TWO_TUNNELS.replace("vni: 100", `vni: 100\n    allow: ${allow}`);
+    const context = controlContext(text);
+    const { w0, w1, w2, w3 } = ip("10.57.4.21");
+    const row = context.remotes.findSender(context.vxlan.index, w0, w1, w2, w3);
+    const { hi, lo } = mac(MAC);
+    context.vxlan.fdb.learn(hi, lo, row, HEARD_S);
+    const remote = { dst: ip("10.57.4.21"), port: 4789, vni: 100 };
+    context.fdbEntries.change(context.vxlan, { op: "del", mac: { hi: 0, lo: 0 }, remote });
+    return context;
+  }
+
+  it("takes what was learned from it along where only known sources may send", () => {
+    const context = letGo("known");
+    expect(find(context, MAC)).toBeUndefined();
+    expect(knows(context, "10.57.4.21")).toBe(false);
+  });
+
+  it("is a stranger like any other where strangers may: its MACs stay until they age", () => {
+    const context = letGo("any");
+    expect(find(context, MAC)).toBeDefined();
+    expect(knows(context, "10.57.4.21")).toBe(true);
   });
 });
