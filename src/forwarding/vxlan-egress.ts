@@ -3,8 +3,8 @@
 //   2. ARP and neighbour solicitations, when the tunnel is a proxy (neighbour-proxy.ts)
 //   3. outer header: source port by flow hash, TOS, TTL, DF (outer-header.ts)
 //   4. FDB lookup of the destination MAC: a remote, or a flood list (flooder.ts): its own, which a
-//      multicast MAC may have, else the one of the all-zero MAC; a router's MAC may give way to that
-//      of the next hop (route-short-circuit.ts)
+//      multicast MAC may have, else the one of the all-zero MAC; a router's MAC may give way to
+//      that of the next hop (route-short-circuit.ts)
 //   5. does it fit the path? VXLAN header, send list (vxlan-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
