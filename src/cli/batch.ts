@@ -1,6 +1,6 @@
-// `-b FILE` of `culvert fdb` and `culvert neigh`: many changes from a file or standard input, one on
-// a line, as `bridge -batch` and `ip -batch` take them. Sent many at a time and made in order. What
-// a line may say is the business of the command.
+// `-b FILE` of `culvert fdb` and `culvert neigh`: many changes from a file or standard input, one
+// on a line, as `bridge -batch` and `ip -batch` take them. Sent many at a time and made in order.
+// What a line may say is the business of the command.
 
 import { createReadStream } from "node:fs";
 import { setImmediate } from "node:timers/promises";

@@ -23,6 +23,7 @@ import {
   eventBit,
 } from "../events/event-record.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import { monotonicSeconds } from "../shared-memory/clock.js";
 import { DROP_REASONS } from "../telemetry/drop-reasons.js";
 import type { Logger } from "../telemetry/log.js";
 import { formatIp } from "../wire/ip-address.js";
@@ -72,7 +73,7 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     this.#remotes = remotes;
     this.#inbox = inbox;
     this.#notifier = new NeighbourNotifier(notify, log);
-    this.monitors = new Monitors(tunnels, () => this.#tellWorkers());
+    this.monitors = new Monitors(tunnels, () => this.#monitorsChanged());
     this.#refusals = new Refusals(log, (event) => this.peer(event));
     this.#peers = new PeerWatch(tunnels, remotes);
     this.#tellWorkers();
@@ -92,7 +93,7 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
   /** About once a second. */
   tick(now_s: number): void {
     this.#refusals.tick(performance.now());
-    if (!this.monitors.wants("peer")) return this.#peers.forget();
+    if (!this.monitors.wants("peer")) return;
     for (const event of this.#peers.look(now_s)) this.peer(event);
   }
 
@@ -211,6 +212,12 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
       port: remote === undefined || remote.port === config.port ? undefined : remote.port,
       vni: remote === undefined || remote.vni === config.vni ? undefined : remote.vni,
     };
+  }
+
+  #monitorsChanged(): void {
+    this.#tellWorkers();
+    if (this.monitors.wants("peer")) this.#peers.begin(monotonicSeconds());
+    else this.#peers.forget();
   }
 
   #tellWorkers(): void {

@@ -31,6 +31,11 @@ export class PeerWatch {
     this.#known = undefined;
   }
 
+  /** Somebody listens: notes what is so now, unless that has been done. */
+  begin(now_s: number): void {
+    if (this.#known === undefined) this.look(now_s);
+  }
+
   /** @returns what is new since the last look; nothing at the first one */
   look(now_s: number): Omit<PeerEvent, "time_ms">[] {
     const before = this.#known;

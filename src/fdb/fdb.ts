@@ -28,10 +28,7 @@ import { isListMac } from "../wire/mac.js";
 export const FDB_STATIC = 1;
 /** `bridge fdb add ... permanent` (NUD_PERMANENT): not aged, not moved by learning. */
 export const FDB_PERMANENT = 2;
-/**
- * Came from a received frame. An entry with none of the three flags is `dynamic`: given by a user,
- * aged, movable.
- */
+/** Learned from a frame. With none of the three: `dynamic`, given by a user, aged, movable. */
 export const FDB_LEARNED = 4;
 /** Neither aged nor moved by learning. */
 export const FDB_FIXED = FDB_STATIC | FDB_PERMANENT;
@@ -88,7 +85,7 @@ const IMMORTAL = FDB_FIXED | FDB_EXTERN;
 const KEY_HI = 0;
 const KEY_LO = 1;
 const KEY_WORDS = 2;
-/** Remote index in the low bits, kind above: they share a word with the first 16 bits of the MAC. */
+/** Remote index in the low bits, kind above; they share a word with the start of the MAC. */
 const VALUE_REMOTE_KIND = 0;
 /** Seconds in the low bits, two flags above. */
 const VALUE_STAMP = 1;

@@ -1,6 +1,6 @@
 // How many MACs each remote has: entries of its tunnel's FDB, which keeps the counts as entries
-// come and go. In shared memory: the total in the remote's row, what was learned of it beside. After
-// a writer that died inside an FDB a count may be off by one.
+// come and go. In shared memory: the total in the remote's row, what was learned of it beside.
+// After a writer that died inside an FDB a count may be off by one.
 
 import { REMOTE_MACS, REMOTE_WORDS } from "./remote-rows.js";
 
@@ -12,10 +12,6 @@ export class MacCounts {
   constructor(rows: Int32Array, learned: SharedArrayBuffer) {
     this.#rows = rows;
     this.#learned = new Int32Array(learned);
-  }
-
-  sharedState(): SharedArrayBuffer {
-    return this.#learned.buffer as SharedArrayBuffer;
   }
 
   /** MACs behind a remote, given and learned. */

@@ -41,10 +41,9 @@ export const REMOTE_TABLE_FULL = -28;
 /** `learn`: another thread is writing; try again with the next packet (negated EBUSY). */
 export const REMOTE_TABLE_BUSY = -16;
 
+/** From 1 to MAX_REMOTES and MAX_TUNNELS, which they are unless given. */
 export interface RemoteTableLimits {
-  /** 1..MAX_REMOTES, which it is unless given. */
   readonly maxRemotes?: number;
-  /** 1..MAX_TUNNELS, which it is unless given. */
   readonly maxTunnels?: number;
 }
 
@@ -62,12 +61,14 @@ const VALUE_WORDS = 1;
 export class RemoteTable {
   /** Kept by the FDBs. */
   readonly macs: MacCounts;
+  readonly #state: RemoteTableState;
   readonly #rows: RemoteRows;
   /** Per tunnel: its own port, its own VNI. */
   readonly #tunnels: Int32Array;
   readonly #index: SharedTable;
 
   private constructor(state: RemoteTableState) {
+    this.#state = state;
     this.#rows = RemoteRows.attach(state.rows);
     this.#tunnels = new Int32Array(state.tunnels);
     this.#index = SharedTable.attach(state.index);
@@ -94,12 +95,7 @@ export class RemoteTable {
   }
 
   sharedState(): RemoteTableState {
-    return {
-      rows: this.#rows.sharedState(),
-      tunnels: this.#tunnels.buffer as SharedArrayBuffer,
-      index: this.#index.sharedState(),
-      learnedMacs: this.macs.sharedState(),
-    };
+    return this.#state;
   }
 
   /** Rows in use, base rows among them. */
@@ -381,10 +377,7 @@ export class RemoteTable {
     this.#rows.free(row);
   }
 
-  /**
-   * @returns the slot of the index that has the row's key; the index's value is the row it points
-   * to
-   */
+  /** @returns the slot of the row's key in the index, whose value is the row it points to */
   #slotOf(row: number): number {
     const key = this.#index.key;
     key[0] = (this.#rows.word(row, REMOTE_TUNNEL) << 16) | this.port(row);

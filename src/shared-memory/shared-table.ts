@@ -176,8 +176,7 @@ export class SharedTable {
 
   /**
    * Overwrites one value word of a slot without the lock, if it still is `expected`: for a time
-   * stamp that any reader may refresh. The slot may have become another entry's meanwhile: then
-   * that one gets the word if its own was the same.
+   * stamp that any reader may refresh. The slot may have become another entry's meanwhile.
    * @param word of the value; not one that shares its word with the key
    */
   exchangeWord(slot: number, word: number, expected: number, bits: number): void {
@@ -278,17 +277,6 @@ export class SharedTable {
   /** The first slot at or behind `slot` that `readSlot` may find used; the capacity: none. */
   usedFrom(slot: number): number {
     return Math.min(this.capacity, this.#occupancy.usedFrom(slot));
-  }
-
-  /** Slots that the longest unsuccessful lookup would visit now: how healthy the chains are. */
-  longestChain(): number {
-    let longest = 0;
-    let chain = 0;
-    for (let step = 0; step < 2 * this.capacity && longest < this.capacity; step++) {
-      chain = this.#stateOf(step & this.#mask) === EMPTY ? 0 : chain + 1;
-      longest = Math.max(longest, chain);
-    }
-    return longest;
   }
 
   /** Is the key of the slot at word `at` the one in `key`, from its third word on? */

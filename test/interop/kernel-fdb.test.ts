@@ -1,6 +1,6 @@
-// `culvert fdb` and `culvert neigh` beside `bridge fdb` and `ip neigh` on the kernel's vxlan device:
-// the same commands one after the other, the same refusals, the same lines and objects after each.
-// And that a hundred thousand entries can be loaded, listed and removed.
+// `culvert fdb` and `culvert neigh` beside `bridge fdb` and `ip neigh` on the kernel's vxlan
+// device: the same commands one after the other, the same refusals, the same lines and objects
+// after each. And that a hundred thousand entries can be loaded, listed and removed.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

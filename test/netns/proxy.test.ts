@@ -123,7 +123,7 @@ describe("the proxy", () => {
     expect((await ping({ from: a.host, to: b.overlayIp, count: 1 })).received).toBe(0);
     await culvert(first, `neigh add ${b.overlayIp} lladdr ${macOf(1)} dev vxlan100`);
     const shown = await culvert(first, "neigh show dev vxlan100");
-    expect(shown).toBe(`${b.overlayIp} lladdr ${macOf(1)} PERMANENT\n`);
+    expect(shown).toBe(`${b.overlayIp} lladdr ${macOf(1)} PERMANENT \n`);
     forgetNeighbours(a.host);
     await expectReachable(a.host, b.overlayIp);
     expect(eventOf(await countersOf(first), "arp-replies")).toBeGreaterThanOrEqual(1);

@@ -37,6 +37,8 @@ const step = fc.record({
   flags: fc.constantFrom(...FLAGS),
 });
 
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
 interface Modelled {
   remotes: string[];
   flags: number;
@@ -44,12 +46,7 @@ interface Modelled {
 }
 
 /** What the kernel does; false: it refuses. */
-function apply(
-  model: Map<string, Modelled>,
-  key: string,
-  listed: boolean,
-  one: typeof step extends fc.Arbitrary<infer T> ? T : never,
-): boolean {
+function apply(model: Map<string, Modelled>, key: string, listed: boolean, one: Step): boolean {
   const { op, host, flags } = one;
   const known = model.get(key);
   if (op === "del" || op === "delAll") {
@@ -73,6 +70,15 @@ function apply(
   return true;
 }
 
+/** What was learned goes with the last one who holds its remote. */
+function forgetWithHolders(model: Map<string, Modelled>): void {
+  const given = [...model.values()].filter(({ learned }) => !learned);
+  const held = new Set(given.flatMap(({ remotes }) => remotes));
+  for (const [key, { learned, remotes }] of model) {
+    if (learned && !held.has(remotes[0]!)) model.delete(key);
+  }
+}
+
 describe("FDB entries", () => {
   it("follow the kernel's rules and hold their remotes", () => {
     const check = fc.property(fc.array(step, { minLength: 40, maxLength: 120 }), (steps) => {
@@ -86,6 +92,7 @@ describe("FDB entries", () => {
         const remote = { dst: ip(host), port: 4789, vni: 100 };
         if (op === "sweep") {
           fdbEntries.sweep(vxlan, NOW_S, 0);
+          forgetWithHolders(model);
         } else if (op === "learn") {
           const { w0, w1, w2, w3 } = ip(host);
           const row = remotes.findSender(0, w0, w1, w2, w3);
@@ -108,14 +115,8 @@ describe("FDB entries", () => {
             done = false;
           }
           expect(done).toBe(apply(model, key, listed, one));
-          // What was learned goes with the last one who holds its remote.
           fdbEntries.sweep(vxlan, NOW_S, 0);
-          const held = new Set(
-            [...model.values()].filter(({ learned }) => !learned).flatMap((entry) => entry.remotes),
-          );
-          for (const [other, entry] of model) {
-            if (entry.learned && !held.has(entry.remotes[0]!)) model.delete(other);
-          }
+          forgetWithHolders(model);
         }
         const entries = vxlan.fdb.list().map((entry) => {
           const list = isListMac(entry.hi, entry.lo);

@@ -3,15 +3,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  formatBitrate,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatRtt,
-  formatShare,
-} from "../../../src/cli/units.js";
-import { MAX_BATCH_CHANGES } from "../../../src/control/paths.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
 const MAC = "02:00:00:00:00:0b";
@@ -100,82 +91,7 @@ describe("fdb", () => {
   });
 });
 
-describe("fdb batch", () => {
-  const entry = (n: number) => `02:00:00:00:01:0${n} dev vxlan100 dst 10.57.4.21`;
-
-  it("takes a file with comments, empty and continued lines, with and without fdb", async () => {
-    const file = join(daemon.directory, "batch");
-    const text = `# entries\n\nfdb add ${entry(1)} # one\nadd \\\n  ${entry(2)} static\nflush dev ipip0\n`;
-    writeFileSync(file, text);
-    for (const option of ["-b", "-batch", "--batch"]) {
-      daemon.target.fdb = [];
-      daemon.target.batches = [];
-      expect(await output(`fdb ${option} ${file}`)).toBe("");
-      expect(daemon.target.fdb.map(({ mac, state }) => `${mac} ${state}`)).toEqual([
-        ...["02:00:00:00:01:01 permanent", "02:00:00:00:01:02 static"],
-      ]);
-      expect(daemon.target.batches).toHaveLength(1);
-      expect(daemon.target.last).toEqual(["fdbFlush", { dev: "ipip0" }]);
-    }
-  });
-
-  it("ends at the first refusal and says on which line, as bridge -batch", async () => {
-    const lines = [`add ${entry(1)}`, "", `add ${entry(1)}`, `add ${entry(2)}`];
-    const result = await run("fdb -b -", {
-      input: [lines.join("\n").slice(0, 20), lines.join("\n").slice(20)],
-    });
-    expect(result).toMatchObject({ status: 1, out: "" });
-    expect(result.err).toMatch(/^culvert: .*has an entry.*\nhint: .*\nCommand failed -:3\n$/);
-    expect(daemon.target.fdb.map(({ mac }) => mac)).not.toContain("02:00:00:00:01:02");
-  });
-
-  it("goes on with -force and tells every line that failed, in order", async () => {
-    const lines = [`add ${entry(1)}`, "frob", `add ${entry(1)}`, `fdb add ${entry(2)}`, "show"];
-    const result = await run("fdb -force -b -", { input: [`${lines.join("\n")}\n`] });
-    expect(result.status).toBe(1);
-    expect(result.err.match(/^Command failed.*$/gm)).toEqual([
-      ...["Command failed -:2", "Command failed -:3", "Command failed -:5"],
-    ]);
-    expect(result.err).toContain('"frob" is nothing that a batch can do');
-    expect(daemon.target.fdb.map(({ mac }) => mac)).toContain("02:00:00:00:01:02");
-  });
-
-  it("tells programs the line as a number", async () => {
-    const { err } = await run("fdb -j -b -", { input: ["add nonsense\n"] });
-    expect(JSON.parse(err)).toMatchObject({
-      error: { code: "CULVERT_USAGE", file: "-", line: 1 },
-    });
-  });
-
-  it("sends many changes in few requests", async () => {
-    const count = MAX_BATCH_CHANGES + 10;
-    const lines = Array.from({ length: count }, () => `replace ${entry(1)}\n`);
-    expect(await output("fdb -b -", { input: lines })).toBe("");
-    expect(daemon.target.batches.map(({ changes }) => changes.length)).toEqual([
-      ...[MAX_BATCH_CHANGES, 10],
-    ]);
-  });
-
-  it("refuses a file that is not there", async () => {
-    const result = await run("fdb -b /nonexistent/batch");
-    expect(result).toMatchObject({ status: 2, out: "" });
-    expect(result.err).toContain(
-      'Cannot open file "/nonexistent/batch" for reading: No such file or directory',
-    );
-  });
-});
-
 describe("neigh", () => {
-  it("takes a batch", async () => {
-    const input = [
-      `neigh replace 192.168.11.7 lladdr ${MAC} dev vxlan100 router\ndel 192.168.11.1 dev vxlan100`,
-    ];
-    expect(await output("neigh -b -", { input })).toBe("");
-    expect(await output("neigh show to 192.168.11.7")).toBe(
-      `192.168.11.7 dev vxlan100 lladdr ${MAC} router PERMANENT \n`,
-    );
-  });
-
   it("prints ip's lines", async () => {
     expect(await output("neigh show")).toBe(
       `192.168.11.1 dev vxlan100 lladdr ${MAC} PERMANENT \n` +
@@ -427,52 +343,4 @@ describe("check", () => {
     expect(result.status).toBe(2);
     expect(result.err).toContain("none.yaml");
   });
-});
-
-describe("units and tables", () => {
-  it.each([
-    [0, "0"],
-    [999, "999"],
-    [1000, "1.00k"],
-    [12_345, "12.3k"],
-    [999_499, "999k"],
-    [999_500, "1.00M"],
-    [1e15, "1.00P"],
-    [1e18, "1000P"],
-  ])("count %d", (count, text) => expect(formatCount(count)).toBe(text));
-
-  it.each([
-    [0, "0 B"],
-    [1023, "1023 B"],
-    [1024, "1.00 KiB"],
-    [1024 * 1023.6, "1.00 MiB"],
-    [3.2 * 1024 ** 3, "3.20 GiB"],
-  ])("bytes %d", (count, text) => expect(formatBytes(count)).toBe(text));
-
-  it("bit rates", () => {
-    expect(formatBitrate(1.05e9)).toBe("8.40 Gb/s");
-    expect(formatBitrate(1)).toBe("8 b/s");
-  });
-
-  it.each([
-    [0.9, "0s"],
-    [59, "59s"],
-    [184, "3m04s"],
-    [7500, "2h05m"],
-    [273_600, "3d04h"],
-  ])("duration %d s", (duration_s, text) => expect(formatDuration(duration_s)).toBe(text));
-  it.each([
-    [0, "0us"],
-    [85.4, "85us"],
-    [1254, "1.25ms"],
-    [20_000, "20ms"],
-    [2_100_000, "2.1s"],
-  ])("round trip of %d us", (rtt_us, text) => expect(formatRtt(rtt_us)).toBe(text));
-  it.each([
-    [0, "0"],
-    [0.000123, "0.012"],
-    [0.015, "1.5"],
-    [0.104, "10"],
-    [1, "100"],
-  ])("share %d", (share, text) => expect(formatShare(share)).toBe(text));
 });

@@ -233,17 +233,18 @@ describe("peers", () => {
   it("are seen and silent, once each; what was so before is no news", () => {
     const fixture = started();
     const { events, remotes, row, peers } = fixture;
-    const { told } = listen(fixture, { kinds: ["peer"] });
+    const start_s = monotonicSeconds();
     const elsewhere = peers.acquire(0, "10.57.4.30", 8472, 7);
-    remotes.seen(row, 1000);
-    events.tick(1000);
-    remotes.seen(remotes.base(elsewhere), 1001);
-    events.tick(1001);
-    events.tick(1002);
-    events.tick(1000 + SILENT_S);
-    events.tick(1001 + SILENT_S);
-    remotes.seen(row, 1002 + SILENT_S);
-    events.tick(1002 + SILENT_S);
+    remotes.seen(row, start_s);
+    const { told } = listen(fixture, { kinds: ["peer"] });
+    // Before the first tick: news all the same.
+    remotes.seen(remotes.base(elsewhere), start_s + 1);
+    events.tick(start_s + 1);
+    events.tick(start_s + 2);
+    events.tick(start_s + SILENT_S);
+    events.tick(start_s + SILENT_S + 1);
+    remotes.seen(row, start_s + SILENT_S + 2);
+    events.tick(start_s + SILENT_S + 2);
     const event = { kind: "peer", dev: "vxlan100" };
     expect(told).toEqual([
       { ...event, address: "10.57.4.30", change: "seen" },
