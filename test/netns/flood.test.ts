@@ -63,7 +63,7 @@ describe("a flood list of a thousand remotes", () => {
     const daemon = await bed.start(
       host,
       `tunnels:
-  - { name: vxlan100, type: vxlan, vni: 100, local: 10.57.4.20, remotes: [${list.join(", ")}] }\n`,
+  - { name: vxlan100, type: vxlan, vni: 100, local: 10.57.4.20, keepalive_s: 0, remotes: [${list.join(", ")}] }\n`,
     );
     const child = sink.spawn([python, "-c", collector(members * frames)]);
     await eventually(() => expect(child.stdout).toContain("listening"));
@@ -93,7 +93,7 @@ describe("a flood list of a thousand remotes", () => {
     const daemon = await bed.start(
       host,
       `tunnels:
-  - { name: vxlan100, type: vxlan, vni: 100, local: 10.57.4.20, remotes: [${list.join(", ")}] }\n`,
+  - { name: vxlan100, type: vxlan, vni: 100, local: 10.57.4.20, keepalive_s: 0, remotes: [${list.join(", ")}] }\n`,
     );
     const sent = 2000;
     scapy(host, [

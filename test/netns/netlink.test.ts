@@ -28,6 +28,7 @@ describe("links", () => {
       name: link.ifname,
       mtu_bytes: link.mtu,
       mac: link.address,
+      group: link.group === "default" ? 0 : link.group,
       up: (link.flags as string[]).includes("UP"),
       loopback: (link.flags as string[]).includes("LOOPBACK"),
       kind: (link.linkinfo as Json | undefined)?.info_kind,

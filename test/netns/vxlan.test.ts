@@ -167,16 +167,18 @@ describe("the outer packet", () => {
 });
 
 describe("a device MTU that the underlay cannot carry", () => {
-  it("makes the outer packets fragments, as with the kernel's vxlan, and TCP adapts", async () => {
+  it("makes the outer packets fragments, or tells the sender where it set DF; TCP adapts", async () => {
     const hosts = bed.hosts.ethernet;
     const config = (side: HostSide, peer: HostSide) =>
       vxlanConfig(side, peer, { tunnel: ["mtu: 1500"] });
     const daemons = await bed.pair(hosts, config);
     await expectReachable(hosts.left.pod, hosts.right.podIp);
     forgetPathMtus(hosts);
-    const extra = ["-M", "do"];
-    const path = { from: hosts.left.pod, to: hosts.right.podIp };
-    const echo = await ping({ ...path, size_bytes: 1472, extra });
+    const path = { from: hosts.left.pod, to: hosts.right.podIp, size_bytes: 1472 };
+    const refused = await ping({ ...path, extra: ["-M", "do"] });
+    expect(refused.received).toBe(0);
+    forgetPathMtus(hosts);
+    const echo = await ping({ ...path, extra: ["-M", "dont"] });
     expect(echo.received).toBeGreaterThan(15);
     await expectTcp(pods(hosts));
     forgetPathMtus(hosts);
