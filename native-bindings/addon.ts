@@ -85,6 +85,7 @@ export interface Native {
     at: number,
     port: number,
     bytes: Uint8Array,
+    ttl: number,
   ): number;
   /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
   groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;

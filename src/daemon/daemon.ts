@@ -195,7 +195,8 @@ export class Daemon {
     const keepalives = new Keepalives({
       ...tables,
       ...{ totals: new RemoteTotals(state), counters: new WorkerCounters(state, block) },
-      datagrams: ({ senders }) => new UdpDatagrams(senders[0][0]),
+      datagrams: ({ senders, config: { ttl } }) =>
+        new UdpDatagrams(senders[0][0], ttl === "inherit" ? 0 : ttl),
       onChange: ({ tunnel, remote, state: change }) => {
         const address = tables.remotes.get(remote)?.address;
         if (address === undefined) return;

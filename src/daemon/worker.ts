@@ -127,7 +127,7 @@ function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): 
     neigh: Neigh.attach(plan.neigh),
     flood: FloodLists.attach(plan.flood),
     device,
-    datagrams: new UdpDatagrams(plan.sendSockets[0]),
+    datagrams: new UdpDatagrams(plan.sendSockets[0], plan.ttl),
   };
   const { sendSockets, socketCount, dev, flowLabel } = plan;
   const senderOn = (handle: EgressHandle) =>

@@ -61,9 +61,12 @@ export class UdpSender implements UnderlaySender {
 /** Sends single datagrams through one UDP socket. */
 export class UdpDatagrams implements DatagramSender {
   readonly #fd: number;
+  readonly #ttl: number;
 
-  constructor(fd: number) {
+  /** @param ttl outer TTL or hop limit; 0 or less: the route's */
+  constructor(fd: number, ttl: number) {
     this.#fd = fd;
+    this.#ttl = Math.max(0, ttl);
   }
 
   sendDatagram(
@@ -73,7 +76,7 @@ export class UdpDatagrams implements DatagramSender {
     port: number,
     bytes: Uint8Array,
   ): number {
-    return native.datagramSend(this.#fd, family, words, at, port, bytes);
+    return native.datagramSend(this.#fd, family, words, at, port, bytes, this.#ttl);
   }
 }
 

@@ -62,7 +62,7 @@ const good: Record<string, unknown[]> = {
   groupJoin: [-1, 4, address, 1],
   groupSend: [-1, 4, 1, 1],
   pathMtu: [4, address, "no-such-device"],
-  datagramSend: [-1, 4, address, 0, 9, bytes],
+  datagramSend: [-1, 4, address, 0, 9, bytes, 64],
   pollAdd: [-1, -1, 0],
   pollRemove: [-1, -1],
   pollWait: [-1, new Int32Array(READY_WORDS), 0, 0],
