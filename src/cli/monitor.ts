@@ -20,7 +20,7 @@ Kinds (all of them unless some are named):
   fdb    entries learned, moved, aged, set and removed, as \`bridge monitor fdb\` prints them
   neigh  neighbours set and removed, as \`ip monitor neigh\` prints them
   miss   MACs without FDB entry and addresses without neighbour, of tunnels with l2miss or l3miss
-  peer   peers seen for the first time or again, silent, refused
+  peer   peers seen for the first time or again, silent, refused; up and down where they are culvert
 
 Examples:
   culvert monitor
