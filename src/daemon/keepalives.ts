@@ -27,7 +27,9 @@ import { isMulticastIp } from "../wire/ip-address.js";
 import { emitKeepalive, KEEPALIVE_BYTES, KEEPALIVE_REQUEST } from "../wire/keepalive.js";
 import type { TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 
-const TICK_MS = 100;
+const TICK_MS = 250;
+/** Questions per second, to all remotes together: with many, each is asked less often. */
+export const KEEPALIVES_PER_S = 100;
 /** How often new and vanished remotes are looked for. */
 const REFRESH_MS = 1000;
 /** Questions without an answer after which a remote that was up is down. */
@@ -170,7 +172,7 @@ export class Keepalives {
     this.#peers.set(row, {
       ...{ row, tunnel, identity, sequence: 0, missed: 0, rtt_us: 0, samples: [] },
       ...{ nonce: randomBytes(4).readUInt32BE(), state: "unknown", askedSent: undefined },
-      due_ms: now_ms + this.#random() * REFRESH_MS,
+      due_ms: now_ms + this.#random() * Math.max(REFRESH_MS, this.#round_ms()),
     });
   }
 
@@ -178,7 +180,7 @@ export class Keepalives {
     const { remotes, rows, totals, counters, datagrams } = this.#parts;
     if (peer.askedSent !== undefined) this.#miss(peer);
     const { row, tunnel, nonce } = peer;
-    const interval_ms = tunnel.config.keepalive_s * 1000;
+    const interval_ms = Math.max(tunnel.config.keepalive_s * 1000, this.#round_ms());
     // The second one comes at any time, so that remotes that came together are asked apart.
     peer.due_ms = now_ms + interval_ms * (peer.sequence === 0 ? this.#random() : 1);
     const learned = remotes.rows[row * REMOTE_WORDS + REMOTE_REFERENCES] === 0;
@@ -201,6 +203,11 @@ export class Keepalives {
     const family = remotes.family(row);
     if (datagrams(tunnel).sendDatagram(family, remotes.rows, at, port, this.#bytes) < 0) return;
     counters.addTunnel(tunnel.index, TunnelCounter.keepalivesSent, 1);
+  }
+
+  /** How long it takes to ask everybody once. */
+  #round_ms(): number {
+    return (this.#peers.size / KEEPALIVES_PER_S) * 1000;
   }
 
   #miss(peer: Peer): void {

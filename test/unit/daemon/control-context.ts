@@ -69,7 +69,7 @@ export interface ControlFixture extends ControlContext {
   readonly ipip: IpipRuntime;
   readonly rows: KeepaliveRows;
   /** Keepalives that were sent. */
-  readonly sent: readonly KeepaliveRequest[];
+  readonly sent: KeepaliveRequest[];
   readonly peerChanges: readonly PeerChange[];
   /** What one worker counts with. */
   readonly worker: WorkerCounters;

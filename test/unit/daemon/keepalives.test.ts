@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { metricsSample } from "../../../src/daemon/control/reports.js";
-import { DOWN_AFTER, LOSS_WINDOW } from "../../../src/daemon/keepalives.js";
+import { DOWN_AFTER, KEEPALIVES_PER_S, LOSS_WINDOW } from "../../../src/daemon/keepalives.js";
 import { RemoteCounter, TunnelCounter } from "../../../src/telemetry/counters.js";
 import { DropReasons } from "../../../src/telemetry/drop-reasons.js";
 import { formatIpv4 } from "../../../src/wire/ip-address.js";
@@ -230,5 +230,22 @@ describe("round-trip time and loss", () => {
     context.worker.addTunnel(0, TunnelCounter.ingressPackets, 1000);
     pass(context, START_MS, 1000);
     expect(asked(context)).toMatchObject([{ sent: 5, arrived: 9, instance: 0x1a2b3c4d }]);
+  });
+});
+
+describe("very many remotes", () => {
+  it("are asked less often, so that all together get no more than KEEPALIVES_PER_S", () => {
+    const count = 600;
+    const list = Array.from({ length: count }, (_, i) => `10.58.${i >> 8}.${i & 255}`).join(", ");
+    const text = tunnel(`keepalive_s: 1, remotes: [${list}]`);
+    const context = controlContext(text, [], 2 * count);
+    const round_ms = (count / KEEPALIVES_PER_S) * 1000;
+    pass(context, START_MS, 2 * round_ms);
+    context.sent.length = 0;
+    pass(context, START_MS + 2 * round_ms, round_ms);
+    const times = new Map<string, number>();
+    for (const { to } of asked(context)) times.set(to, (times.get(to) ?? 0) + 1);
+    expect(times.size).toBe(count);
+    expect(new Set(times.values())).toEqual(new Set([1]));
   });
 });
