@@ -1,8 +1,9 @@
 // What becomes of sends that fail: repeated, answered, counted; never lost without a reason.
 
 import { describe, expect, it } from "vitest";
-import { SEND_BYTES, SEND_RESULT, SEND_WORDS } from "#abi";
+import { MAX_FRAMES, SEND_BYTES, SEND_RESULT, SEND_WORDS } from "#abi";
 import { FDB_PERMANENT } from "../../../src/fdb/fdb.js";
+import { FLOOD_AT_ONCE_MEMBERS } from "../../../src/forwarding/flooder.js";
 import { REMOTE_FLAG_NO_GSO } from "../../../src/remotes/remote-rows.js";
 import { LOSE, MemoryNetwork, type Sent } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
@@ -189,6 +190,26 @@ describe("EMSGSIZE", () => {
     fixture.host.send(fixture.device, group, frame4({ dontFragment: true }, BROADCAST));
     expect(fixture.device.written).toEqual([]);
     expect(fixture.host.counts(0)).toEqual({ floods: 2, "too-big": 2 });
+  });
+
+  it("takes no room from later frames whose members have headers of their own", () => {
+    const { network, host, device, tunnel } = hostWith(() => 0);
+    // As many as are flooded at once, each with a VNI of its own: no header is shared.
+    for (let n = 0; n < FLOOD_AT_ONCE_MEMBERS; n++) {
+      tunnel.flood.append(host.remote(0, `10.60.0.${n}`, PORT, 200 + n));
+    }
+    const unknown = "02:00:00:00:00:99";
+    const big = frame4({ dontFragment: true, payload_bytes: 1420 }, unknown);
+    const batch = Array.from({ length: MAX_FRAMES - 1 }, () => big);
+    host.send(device, ...batch, frame4({}, unknown));
+    expect(network.sent.map(({ bytes }) => bytes[6])).toEqual(
+      Array.from({ length: FLOOD_AT_ONCE_MEMBERS }, (_, n) => 200 + n),
+    );
+    expect(host.counts(0)).toMatchObject({
+      "too-big": (MAX_FRAMES - 1) * FLOOD_AT_ONCE_MEMBERS,
+      egressPackets: FLOOD_AT_ONCE_MEMBERS,
+      icmpErrors: MAX_FRAMES - 1,
+    });
   });
 
   it("is no ICMP error when the device does not take it", () => {
