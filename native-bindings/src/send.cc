@@ -8,6 +8,7 @@
 
 #include "checksum.h"
 #include "egress.h"
+#include "pending-error.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -18,9 +19,6 @@ namespace culvert {
 namespace {
 
 constexpr int SEND_WAIT_MS = 10;  // for a full socket buffer, before a message is given up
-// Tries of one message. A socket with IP_RECVERR reports an ICMP error about an earlier datagram, to whomever that
-// went, in place of the next send (sock_error in net/core/sock.c): that send has not happened.
-constexpr int SEND_TRIES = 3;
 
 // A send whose offsets were checked against the arena.
 struct Checked {
@@ -57,25 +55,6 @@ void settle(Egress& e, const Message& message, int error) {
       send[SEND_RESULT] += part.segments;
       send[SEND_BYTES] += part.bytes;
     }
-  }
-}
-
-// May this be an ICMP error that waited in the socket? (icmp_err_convert, net/ipv4/icmp.c; icmpv6_err_convert)
-bool isIcmpError(int error) {
-  switch (error) {
-    case EMSGSIZE:
-    case ECONNREFUSED:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case ENONET:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-    case EPROTO:
-    case EACCES:
-      return true;
-    default:
-      return false;
   }
 }
 
