@@ -50,9 +50,10 @@ void settle(Egress& e, const Message& message, int error) {
     const Part& part = e.parts[message.firstPart + i];
     int32_t* send = e.send(part.row);
     if (error != 0) {
+      if (send[SEND_RESULT] > 0) send[SEND_PARTLY] = send[SEND_RESULT];
       send[SEND_RESULT] = -error;
-    } else if (send[SEND_RESULT] >= 0) {
-      send[SEND_RESULT] += part.segments;
+    } else {
+      send[send[SEND_RESULT] < 0 ? SEND_PARTLY : SEND_RESULT] += part.segments;
       send[SEND_BYTES] += part.bytes;
     }
   }
@@ -299,7 +300,7 @@ int32_t chain(Egress& e, int32_t count, size_t sockets) {
   for (int32_t row = 0; row < count; row++) {
     int32_t* send = e.send(row);
     const int32_t socket = send[SEND_SOCKET], remote = send[SEND_REMOTE];
-    send[SEND_RESULT] = send[SEND_BYTES] = 0;
+    send[SEND_RESULT] = send[SEND_BYTES] = send[SEND_PARTLY] = 0;
     e.nextRow[row] = -1;
     if (socket < 0 || static_cast<size_t>(socket) >= sockets || remote < 0 ||
         static_cast<size_t>(remote) >= e.remoteRows) {
@@ -362,7 +363,8 @@ void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count, uint3
 
 void sendRaw(Egress& e, int fd, int32_t count) {
   for (int32_t row = 0; row < count; row++) {
-    e.send(row)[SEND_RESULT] = e.send(row)[SEND_BYTES] = 0;
+    int32_t* send = e.send(row);
+    send[SEND_RESULT] = send[SEND_BYTES] = send[SEND_PARTLY] = 0;
     addRaw(e, fd, row);
   }
   flush(e, fd);

@@ -1,7 +1,15 @@
 // What becomes of sends that fail: repeated, answered, counted; never lost without a reason.
 
 import { describe, expect, it } from "vitest";
-import { MAX_FRAMES, SEND_BYTES, SEND_RESULT, SEND_WORDS } from "#abi";
+import {
+  FRAME_GSO_SIZE,
+  FRAME_PAYLOAD,
+  MAX_FRAMES,
+  SEND_BYTES,
+  SEND_PARTLY,
+  SEND_RESULT,
+  SEND_WORDS,
+} from "#abi";
 import { FDB_PERMANENT } from "../../../src/fdb/fdb.js";
 import { FLOOD_AT_ONCE_MEMBERS } from "../../../src/forwarding/flooder.js";
 import { REMOTE_FLAG_NO_GSO } from "../../../src/remotes/remote-rows.js";
@@ -267,6 +275,25 @@ describe("other errors", () => {
 });
 
 describe("counting", () => {
+  it("counts what left of a superpacket that failed as sent, and only the rest as dropped", () => {
+    const sender: UnderlaySender = {
+      ...{ socketCount: 1, fragments: true, pathMtu_bytes: () => -1 },
+      sendBatch({ sends, frames }) {
+        frames[FRAME_GSO_SIZE] = 100;
+        frames[FRAME_PAYLOAD] = 42;
+        sends[SEND_RESULT] = -EAGAIN;
+        sends[SEND_PARTLY] = 44;
+        sends[SEND_BYTES] = 44 * (8 + 142);
+        return 1;
+      },
+    };
+    const fixture = hostWith(() => 0, sender);
+    fixture.host.send(fixture.device, frame4({ payload_bytes: 4600 }));
+    const sent = { egressPackets: 44, egressBytes: 44 * 142 };
+    expect(fixture.host.counts(0)).toEqual({ ...sent, "underlay-busy": 2 });
+    expect(fixture.host.counters.remote(fixture.row)).toMatchObject(sent);
+  });
+
   it("counts a superpacket's segments as packets, without their encapsulation headers as bytes", () => {
     const sender: UnderlaySender = {
       socketCount: 1,
