@@ -167,9 +167,9 @@ const IPIP_REASONS: readonly DropReason[] = [
   ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero],
   ...[D.deviceBusy, D.deviceError],
 ];
-/** What is known of a packet before it has a tunnel. */
+/** What is known of a packet before it has a tunnel, and of an error whose remote is gone. */
 const STRAY_REASONS: readonly DropReason[] = [
-  ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel],
+  ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel, D.peerUnreachable],
 ];
 const NOT_VXLAN: readonly DropReason[] = [
   ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp, D.innerNotIp, D.ttlZero],
