@@ -59,6 +59,8 @@ export const SEND_RESULT = 7;
 export const SEND_BYTES = 8;
 /** outer TTL or hop limit (UDP); 0 = the socket's */
 export const SEND_TTL = 9;
+/** out: of a send that failed, segments that left all the same; SEND_BYTES are theirs */
+export const SEND_PARTLY = 10;
 /** one datagram per message, no UDP_SEGMENT */
 export const SEND_NO_GSO = 1;
 export const SEND_PARTIAL_CHECKSUM = 2;

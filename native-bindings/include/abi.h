@@ -60,6 +60,7 @@ constexpr int32_t SEND_RESULT = 7;        // out: segments sent, or -errno
 constexpr int32_t SEND_BYTES = 8;         // out: bytes sent, encapsulation header included
 
 constexpr int32_t SEND_TTL = 9;           // outer TTL or hop limit (UDP); 0 = the socket's
+constexpr int32_t SEND_PARTLY = 10;       // out: of a send that failed, segments that left all the same; SEND_BYTES are theirs
 
 constexpr int32_t SEND_NO_GSO = 1;        // one datagram per message, no UDP_SEGMENT
 // The inner checksum stays the sum of the pseudo header, in every segment: the peer finishes it (remote checksum

@@ -7,6 +7,7 @@
 #include "../include/abi.h"
 #include "checksum.h"
 #include "napi-args.h"
+#include "pending-error.h"
 #include "register.h"
 
 namespace culvert {
@@ -53,9 +54,10 @@ napi_value datagramSend(napi_env env, napi_callback_info info) {
     message.msg_controllen = sizeof control;
   }
   ssize_t sent;
+  int tries = 0;
   do {
     sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
+  } while (sent < 0 && (errno == EINTR || (isIcmpError(errno) && ++tries < SEND_TRIES)));
   return sent < 0 ? errnoResult(env) : integerResult(env, 0);
 }
 

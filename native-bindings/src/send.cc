@@ -8,6 +8,7 @@
 
 #include "checksum.h"
 #include "egress.h"
+#include "pending-error.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -18,9 +19,6 @@ namespace culvert {
 namespace {
 
 constexpr int SEND_WAIT_MS = 10;  // for a full socket buffer, before a message is given up
-// Tries of one message. A socket with IP_RECVERR reports an ICMP error about an earlier datagram, to whomever that
-// went, in place of the next send (sock_error in net/core/sock.c): that send has not happened.
-constexpr int SEND_TRIES = 3;
 
 // A send whose offsets were checked against the arena.
 struct Checked {
@@ -52,30 +50,12 @@ void settle(Egress& e, const Message& message, int error) {
     const Part& part = e.parts[message.firstPart + i];
     int32_t* send = e.send(part.row);
     if (error != 0) {
+      if (send[SEND_RESULT] > 0) send[SEND_PARTLY] = send[SEND_RESULT];
       send[SEND_RESULT] = -error;
-    } else if (send[SEND_RESULT] >= 0) {
-      send[SEND_RESULT] += part.segments;
+    } else {
+      send[send[SEND_RESULT] < 0 ? SEND_PARTLY : SEND_RESULT] += part.segments;
       send[SEND_BYTES] += part.bytes;
     }
-  }
-}
-
-// May this be an ICMP error that waited in the socket? (icmp_err_convert, net/ipv4/icmp.c; icmpv6_err_convert)
-bool isIcmpError(int error) {
-  switch (error) {
-    case EMSGSIZE:
-    case ECONNREFUSED:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case ENONET:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-    case EPROTO:
-    case EACCES:
-      return true;
-    default:
-      return false;
   }
 }
 
@@ -320,7 +300,7 @@ int32_t chain(Egress& e, int32_t count, size_t sockets) {
   for (int32_t row = 0; row < count; row++) {
     int32_t* send = e.send(row);
     const int32_t socket = send[SEND_SOCKET], remote = send[SEND_REMOTE];
-    send[SEND_RESULT] = send[SEND_BYTES] = 0;
+    send[SEND_RESULT] = send[SEND_BYTES] = send[SEND_PARTLY] = 0;
     e.nextRow[row] = -1;
     if (socket < 0 || static_cast<size_t>(socket) >= sockets || remote < 0 ||
         static_cast<size_t>(remote) >= e.remoteRows) {
@@ -383,7 +363,8 @@ void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count, uint3
 
 void sendRaw(Egress& e, int fd, int32_t count) {
   for (int32_t row = 0; row < count; row++) {
-    e.send(row)[SEND_RESULT] = e.send(row)[SEND_BYTES] = 0;
+    int32_t* send = e.send(row);
+    send[SEND_RESULT] = send[SEND_BYTES] = send[SEND_PARTLY] = 0;
     addRaw(e, fd, row);
   }
   flush(e, fd);

@@ -14,7 +14,10 @@ import { BUFFER_BYTES } from "./sockets.js";
 
 const { errno: Errno } = constants;
 
-/** What the kernel's vxlan sends to groups with, unless `ttl` says otherwise (vxlan_xmit_one). */
+/**
+ * What the kernel's vxlan sends to groups with (vxlan_xmit_one). `ttl`, where a tunnel has one,
+ * goes with each datagram: tunnels that share sockets may differ in it.
+ */
 const MULTICAST_TTL = 1;
 
 /** A group and where it is joined. */
@@ -63,13 +66,12 @@ export class GroupSockets {
 
   /**
    * Lets sending sockets reach groups through `dev`. To be done once more for a pool that another
-   * tunnel has as well does no harm: tunnels that share one agree on device and TTL.
-   * @param ttl 0: 1, which keeps them on the link
+   * tunnel has as well does no harm: tunnels that share one agree on the device.
    */
-  prepareSenders(sockets: readonly number[], endpoint: GroupEndpoint, ttl: number): void {
+  prepareSenders(sockets: readonly number[], endpoint: GroupEndpoint): void {
     const family = familyOf(endpoint.group);
     for (const fd of sockets) {
-      const result = native.groupSend(fd, family, endpoint.ifindex, ttl || MULTICAST_TTL);
+      const result = native.groupSend(fd, family, endpoint.ifindex, MULTICAST_TTL);
       if (result < 0) throw groupError(endpoint, result);
     }
   }

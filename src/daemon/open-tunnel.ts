@@ -111,8 +111,7 @@ function openVxlan(
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
   const sending = vxlanSenders(config, endpoint, parts);
   if (group !== undefined) {
-    const ttl = config.ttl === "inherit" ? 0 : config.ttl;
-    for (const pool of sending.senders) parts.groups.prepareSenders(pool, group, ttl);
+    for (const pool of sending.senders) parts.groups.prepareSenders(pool, group);
   }
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);

@@ -145,7 +145,11 @@ function addVxlan(plan: VxlanTunnelPlan, parts: WorkerParts, loop: WorkerLoop): 
     if (parts.polled.has(fd)) continue;
     parts.polled.add(fd);
     const errors = new SocketErrors(fd, dev);
-    loop.add({ fd, name: "sending socket", run: () => Math.min(0, parts.errors.drain(errors)) });
+    loop.add({
+      fd,
+      name: "sending socket",
+      run: (now_s) => Math.min(0, parts.errors.drain(errors, now_s)),
+    });
   }
 }
 
@@ -159,7 +163,7 @@ function addUdpReceiver(
 ): void {
   const run = (now_s: number, now_ms: number) => {
     const moved = ingress.run(RECEIVE_SLOTS, now_s, now_ms);
-    return moved < 0 && pathErrors.drain(errors) > 0 ? 0 : moved;
+    return moved < 0 && pathErrors.drain(errors, now_s) > 0 ? 0 : moved;
   };
   loop.add({ fd: ingress.receiver.fd, name, run });
 }

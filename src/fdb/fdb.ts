@@ -23,6 +23,7 @@ import {
   type TableResult,
 } from "../shared-memory/table-result.js";
 import { isListMac } from "../wire/mac.js";
+import type { RemoteMacs } from "./remote-macs.js";
 
 /** `bridge fdb add ... static` (NUD_NOARP): not aged, not moved by learning. */
 export const FDB_STATIC = 1;
@@ -55,14 +56,6 @@ export const FDB_BUSY = 5;
 export const FDB_REMOTE_FULL = 6;
 
 export type FdbLearnResult = 0 | 1 | 2 | 3 | 4 | 5 | 6;
-
-/** Keeps how many MACs each remote has; RemoteTable does. Called under the lock of the FDB. */
-export interface RemoteMacs {
-  /** Hot. @returns MACs learned from a remote */
-  learnedMacs(remote: number): number;
-  /** @param change 1 or -1 */
-  countMac(remote: number, change: number, learned: boolean): void;
-}
 
 export interface FdbEntry {
   /** First 16 bits of the MAC, unsigned. */
@@ -162,7 +155,7 @@ export class Fdb {
   }
 
   /**
-   * Notes that a frame from this MAC came from `remote`. Hot, never sleeps.
+   * Notes that a frame from this MAC came from `remote`, a host's own row. Hot, never sleeps.
    * @param maxMacs MACs that may be learned from one remote; 0: no limit
    */
   learn(hi: number, lo: number, remote: number, now_s: number, maxMacs = 0): FdbLearnResult {
@@ -172,7 +165,7 @@ export class Fdb {
       // Without this look a flood of invented MACs would make every worker fight for the lock of a
       // full table.
       if (table.count >= table.maxEntries) return FDB_FULL;
-    } else if (this.#remote() === remote) {
+    } else if (this.#isAt(remote)) {
       const stamp = table.value[VALUE_STAMP];
       if (((stamp ^ now_s) & STAMP_MASK) !== 0) {
         // A slot that has become another entry's in between has another word there, or one that
@@ -305,10 +298,16 @@ export class Fdb {
     return this.#macs === undefined ? 0 : this.#macs.learnedMacs(remote);
   }
 
+  /** Does the entry that `#find` has just found point to that host, whatever port and VNI? */
+  #isAt(remote: number): boolean {
+    const old = this.#remote();
+    return old === remote || this.#macs?.hostOf(old) === remote;
+  }
+
   #learnLocked(hi: number, lo: number, remote: number, now_s: number): FdbLearnResult {
     const slot = this.#find(hi, lo);
     if (slot < 0) return this.#insert(remote, FDB_LEARNED, now_s) ? FDB_ADDED : FDB_FULL;
-    if (this.#remote() === remote) return FDB_REFRESHED;
+    if (this.#isAt(remote)) return FDB_REFRESHED;
     const flags = this.#flags();
     if ((flags & FDB_FIXED) !== 0) return FDB_STATIC_CONFLICT;
     this.movedFrom = this.#remote();

@@ -98,6 +98,7 @@ export class Flooder implements QueueUser {
     const row = frame * FRAME_WORDS;
     const at = batch.frames[row + FRAME_OFFSET];
     const kept = this.#keepMembers(members, first, count);
+    if (kept < count) this.#drop(NO_REMOTES, (count - kept) * batch.wirePackets(frame));
     locateFrame(batch.arena, at, at + batch.frames[row + FRAME_LENGTH], this.#located);
     this.#queueOuter.decide(batch, frame, at, this.#located);
     this.#queueSends.replicate(frame, at, members, first, kept, this.#queueOuter);

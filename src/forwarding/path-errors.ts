@@ -1,6 +1,8 @@
 // What the network says of datagrams that were sent: a path that takes less than was thought, a
 // peer that cannot be reached or has no socket. The first is remembered with the remote, the second
-// counted as an event; nothing is sent again, and no packet is lost by it.
+// counted as an event; nothing is sent again, and no packet is lost by it. Whoever knows a source
+// port may send such messages, and to find their remote costs a look through all of them: so much
+// is done for LOOKED_UP_PER_S of them only.
 
 import { ERROR_ADDRESS, ERROR_ERRNO, ERROR_PORT, ERROR_VNI, ERROR_WORDS, MAX_ERRORS } from "#abi";
 import { EMSGSIZE } from "../packet/errno.js";
@@ -11,27 +13,43 @@ import { NO_TUNNEL, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlayErrors } from "../underlay/underlay.js";
 
+/** Errors of one worker whose remote is looked for, per second: some 50 us each with all rows. */
+export const LOOKED_UP_PER_S = 1000;
+
 const PEER_UNREACHABLE = DropReasons.peerUnreachable.id;
 
 export class PathErrors {
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
   readonly #rows = new Int32Array(MAX_ERRORS * ERROR_WORDS);
+  #second_s = 0;
+  #lookedUp = 0;
 
   constructor(remotes: RemoteTable, counters: WorkerCounters) {
     this.#remotes = remotes;
     this.#counters = counters;
   }
 
-  /** Takes at most MAX_ERRORS errors. @returns how many there were, or -errno */
-  drain(source: UnderlayErrors): number {
+  /**
+   * Takes at most MAX_ERRORS errors. Beyond LOOKED_UP_PER_S paths are not learned, and peers are
+   * counted for no tunnel.
+   * @returns how many there were, or -errno
+   */
+  drain(source: UnderlayErrors, now_s: number): number {
     const rows = this.#rows;
     const count = source.take(rows);
     for (let at = 0; at < count * ERROR_WORDS; at += ERROR_WORDS) {
-      if (rows[at + ERROR_ERRNO] === EMSGSIZE) this.#learn(source, at);
-      else this.#countUnreachable(at);
+      const lookUp = this.#mayLookUp(now_s);
+      if (rows[at + ERROR_ERRNO] !== EMSGSIZE) this.#countUnreachable(at, lookUp);
+      else if (lookUp) this.#learn(source, at);
     }
     return count;
+  }
+
+  #mayLookUp(now_s: number): boolean {
+    if (now_s !== this.#second_s) this.#lookedUp = 0;
+    this.#second_s = now_s;
+    return this.#lookedUp++ < LOOKED_UP_PER_S;
   }
 
   /**
@@ -54,25 +72,28 @@ export class PathErrors {
     }
   }
 
-  /** For the remote with that port and VNI; where none was quoted, the first with that address. */
-  #countUnreachable(at: number): void {
+  /** @param lookUp false: for no tunnel */
+  #countUnreachable(at: number, lookUp: boolean): void {
+    const found = lookUp ? this.#find(at) : -1;
+    const { rows } = this.#remotes;
+    const tunnel = found < 0 ? NO_TUNNEL : rows[found * REMOTE_WORDS + REMOTE_TUNNEL];
+    this.#counters.drop(tunnel, PEER_UNREACHABLE, 1);
+  }
+
+  /** The remote with that port and VNI; where none was quoted, the first with that address. */
+  #find(at: number): number {
     const errors = this.#rows;
     const w0 = errors[at + ERROR_ADDRESS];
     const w1 = errors[at + ERROR_ADDRESS + 1];
     const w2 = errors[at + ERROR_ADDRESS + 2];
     const w3 = errors[at + ERROR_ADDRESS + 3];
+    const vni = errors[at + ERROR_VNI];
     const remotes = this.#remotes;
     const first = nextRowOf(remotes.rows, 0, w0, w1, w2, w3);
-    let found = first;
     for (let row = first; row >= 0; row = nextRowOf(remotes.rows, row + 1, w0, w1, w2, w3)) {
-      const vni = errors[at + ERROR_VNI];
       if (remotes.port(row) !== errors[at + ERROR_PORT]) continue;
-      if (vni >= 0 && remotes.vni(row) !== vni) continue;
-      found = row;
-      break;
+      if (vni < 0 || remotes.vni(row) === vni) return row;
     }
-    const known = found >= 0;
-    const tunnel = known ? remotes.rows[found * REMOTE_WORDS + REMOTE_TUNNEL] : NO_TUNNEL;
-    this.#counters.drop(tunnel, PEER_UNREACHABLE, 1);
+    return first;
   }
 }

@@ -11,8 +11,8 @@
 //   fragmented; or dropped and its sender told by ICMP.
 // - EAGAIN, ENOBUFS: the socket or the device queue stayed full; dropped and counted, as a NIC
 //   does.
-// A repeated superpacket is sent from its start: segments that had left before the failure arrive
-// twice.
+// Segments of a superpacket that left although others failed count as sent, only the others as
+// dropped. A repeated superpacket is sent from its start: such segments arrive, and count, twice.
 
 import {
   SEND_BYTES,
@@ -20,6 +20,7 @@ import {
   SEND_FRAME,
   SEND_HEADER_BYTES,
   SEND_NO_GSO,
+  SEND_PARTLY,
   SEND_REMOTE,
   SEND_RESULT,
   SEND_WORDS,
@@ -82,15 +83,16 @@ export class SendList {
     for (let row = 0; row < sendCount; row++) {
       const at = row * SEND_WORDS;
       const result = sends[at + SEND_RESULT];
-      if (result > 0) {
-        const inner_bytes = sends[at + SEND_BYTES] - result * sends[at + SEND_HEADER_BYTES];
-        this.#countSent(tunnel, sends[at + SEND_REMOTE], result, inner_bytes);
-      } else if (result < 0) {
-        if (this.#canRepeat(row, -result, repeatable, handler)) {
-          this.#batch.moveSend(row, repeat++);
-        } else {
-          this.#countFailed(tunnel, row, -result);
-        }
+      const sent = result < 0 ? sends[at + SEND_PARTLY] : result;
+      if (sent > 0) {
+        const inner_bytes = sends[at + SEND_BYTES] - sent * sends[at + SEND_HEADER_BYTES];
+        this.#countSent(tunnel, sends[at + SEND_REMOTE], sent, inner_bytes);
+      }
+      if (result >= 0) continue;
+      if (this.#canRepeat(row, -result, repeatable, handler)) {
+        this.#batch.moveSend(row, repeat++);
+      } else {
+        this.#countFailed(tunnel, row, -result, sent);
       }
     }
     return repeat;
@@ -123,9 +125,10 @@ export class SendList {
     return true;
   }
 
-  #countFailed(tunnel: number, row: number, errno: number): void {
+  /** @param sent packets of it that left all the same */
+  #countFailed(tunnel: number, row: number, errno: number, sent: number): void {
     const { sends } = this.#batch;
-    const packets = this.#batch.wirePackets(sends[row * SEND_WORDS + SEND_FRAME]);
+    const packets = this.#batch.wirePackets(sends[row * SEND_WORDS + SEND_FRAME]) - sent;
     const remote = sends[row * SEND_WORDS + SEND_REMOTE];
     if (errno === EMSGSIZE) {
       this.#counters.dropOf(tunnel, remote, TOO_BIG, packets);

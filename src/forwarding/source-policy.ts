@@ -49,14 +49,6 @@ export class SourcePolicy {
     return this.#remotes.learn(this.#tunnel, w0, w1, w2, w3, now_s);
   }
 
-  /**
-   * Hot. Is `sender`, as `admit` gave it, the host of the remote `row`? Port and VNI of the row do
-   * not matter.
-   */
-  isHostOf(row: number, sender: number): boolean {
-    return this.#remotes.base(row) === sender;
-  }
-
   #allowsStranger(w0: number, w1: number, w2: number, w3: number): boolean {
     const allow = this.#allow;
     if (allow === "known") return false;

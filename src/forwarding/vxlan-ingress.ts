@@ -256,14 +256,9 @@ export class VxlanIngress extends ReceiveLoop {
         this.counters.addTunnel(index, TunnelCounter.moved, 1);
         this.events.moved(index, hi, lo, remote, fdb.movedFrom);
         return -1;
-      case FDB_STATIC_CONFLICT: {
-        // A static entry with a port or VNI of its own: the kernel, too, compares addresses only
-        // (vxlan_snoop).
-        const fixed = fdb.lookup(hi, lo);
-        if (fixed >= 0 && tunnel.sources.isHostOf(fixed, remote)) return -1;
+      case FDB_STATIC_CONFLICT:
         this.events.refusedMac(index, STATIC_MAC_MOVED, remote, hi, lo, segments);
         return STATIC_MAC_MOVED;
-      }
       case FDB_FULL:
         this.counters.drop(index, FDB_FULL_EVENT, 1);
         this.events.refusedMac(index, FDB_FULL_EVENT, remote, hi, lo, 1);

@@ -109,7 +109,8 @@ export class VxlanSends implements TooBigHandler {
         }
         this.#header.write(batch.arena, header, remote, outer.rco);
       }
-      this.#add(frame, remote, header, outer);
+      const added = this.#add(frame, remote, header, outer);
+      if (!added && header !== shared) batch.releaseScratch(header);
     }
   }
 
@@ -141,17 +142,18 @@ export class VxlanSends implements TooBigHandler {
     return this.#tunnel.df !== DF_SET && socket < this.#sender.socketCount;
   }
 
-  #add(frame: number, remote: number, header: number, outer: OuterHeader): void {
+  /** @returns false when the frame is too long for the remote's path, which has been counted */
+  #add(frame: number, remote: number, header: number, outer: OuterHeader): boolean {
     const noGso = (this.#remotes.flags(remote) & REMOTE_FLAG_NO_GSO) !== 0;
     let flags = noGso ? SEND_NO_GSO : this.#defaultFlags;
     if (outer.rco !== NO_REMOTE_CHECKSUM) flags |= SEND_PARTIAL_CHECKSUM;
     const longest_bytes = this.#longestFrame_bytes(remote);
     if (outer.frame_bytes > longest_bytes) {
-      if (!this.#mayExceed(frame, remote, longest_bytes, outer)) return;
+      if (!this.#mayExceed(frame, remote, longest_bytes, outer)) return false;
       flags |= SEND_NO_GSO;
     }
     const { socket, tos, ttl } = outer;
-    this.#batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags, ttl);
+    return this.#batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags, ttl);
   }
 
   /** The longest frame that a remote's path takes whole; until that is known, the underlay's MTU. */

@@ -17,6 +17,7 @@ import {
   SEND_FRAME,
   SEND_HEADER,
   SEND_HEADER_BYTES,
+  SEND_PARTLY,
   SEND_REMOTE,
   SEND_RESULT,
   SEND_SOCKET,
@@ -88,6 +89,7 @@ export class EgressBatch {
     sends[at + SEND_TTL] = ttl;
     sends[at + SEND_RESULT] = 0;
     sends[at + SEND_BYTES] = 0;
+    sends[at + SEND_PARTLY] = 0;
     this.sendCount++;
     return true;
   }

@@ -1,8 +1,9 @@
-// How many MACs each remote has: entries of its tunnel's FDB, which keeps the counts as entries
-// come and go. In shared memory: the total in the remote's row, what was learned of it beside.
-// After a writer that died inside an FDB a count may be off by one.
+// What an FDB knows of remotes: which of them are one host, and how many MACs each has, entries of
+// its tunnel's FDB, which keeps the counts as they come and go. In shared memory: the total in the
+// remote's row, what was learned of it beside. After a writer that died inside an FDB a count may
+// be off by one.
 
-import { REMOTE_MACS, REMOTE_WORDS } from "./remote-rows.js";
+import { REMOTE_BASE, REMOTE_MACS, REMOTE_WORDS } from "./remote-rows.js";
 
 export class MacCounts {
   readonly #rows: Int32Array;
@@ -12,6 +13,12 @@ export class MacCounts {
   constructor(rows: Int32Array, learned: SharedArrayBuffer) {
     this.#rows = rows;
     this.#learned = new Int32Array(learned);
+  }
+
+  /** Hot. @returns the base row of a remote that has another port or VNI than the tunnel */
+  hostOf(row: number): number {
+    const base = this.#rows[row * REMOTE_WORDS + REMOTE_BASE];
+    return base < 0 ? row : base;
   }
 
   /** MACs behind a remote, given and learned. */

@@ -262,13 +262,9 @@ export class RemoteTable {
     if (this.#rows.words[at] !== (now_s | 0)) this.#rows.words[at] = now_s;
   }
 
-  /**
-   * Hot. @returns the base row of a remote that has another port or VNI than the tunnel, else the
-   * row itself
-   */
+  /** Hot. @returns the base row of a remote that has another port or VNI than the tunnel */
   base(row: number): number {
-    const base = this.#rows.word(row, REMOTE_BASE);
-    return base < 0 ? row : base;
+    return this.macs.hostOf(row);
   }
 
   /** Hot. Is this row still a remote of the tunnel? For those who kept its number for a while. */

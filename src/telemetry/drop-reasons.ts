@@ -51,7 +51,11 @@ export const DropReasons = Object.freeze({
     "bum-queue-full",
     "A frame to be flooded to many remotes found the queue of such frames full.",
   ),
-  noRemotes: reason("egress", "no-remotes", "A frame to be flooded met an empty flood list."),
+  noRemotes: reason(
+    "egress",
+    "no-remotes",
+    "A frame to be flooded met an empty flood list, or its remote went while it waited.",
+  ),
   /** Kernel: "circular route", tx_errors and collisions. */
   routingLoop: reason("egress", "routing-loop", "The outer packet would enter the tunnel again."),
   /** RFC 2003 section 5.1, RFC 1191, RFC 8201: answered with frag-needed or Packet Too Big. */
@@ -163,9 +167,9 @@ const IPIP_REASONS: readonly DropReason[] = [
   ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero],
   ...[D.deviceBusy, D.deviceError],
 ];
-/** What is known of a packet before it has a tunnel. */
+/** What is known of a packet before it has a tunnel, and of an error whose remote is gone. */
 const STRAY_REASONS: readonly DropReason[] = [
-  ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel],
+  ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel, D.peerUnreachable],
 ];
 const NOT_VXLAN: readonly DropReason[] = [
   ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp, D.innerNotIp, D.ttlZero],

@@ -46,6 +46,18 @@ lab.group("learning", { floods: [R3], fdb: [{ mac: "02:00:00:00:02:01", dst: R1 
     return scene.ingress(from("02:00:00:00:02:01", R2));
   });
 
+  rule.same(
+    "a dynamic entry keeps its port and VNI when its remote is heard",
+    [8472, 77],
+    async (scene) => {
+      const mac = "02:00:00:00:01:08";
+      expect(await scene.vtep.fdb(`add ${mac} dst ${R1} port 8472 vni 77 dynamic`)).toBe("done");
+      await scene.ingress(from(mac, R1));
+      const [datagram] = await scene.egress(`frame(dst="${mac}")`);
+      return [datagram!.dport, datagram!.vni];
+    },
+  );
+
   rule.same("a frame from a static MAC behind its own remote passes", 1, async (scene) => {
     return (await scene.ingress(from("02:00:00:00:02:01", R1))).length;
   });

@@ -17,7 +17,7 @@ import {
   macOf,
   useBed,
 } from "../netns/support.js";
-import { expectReachable } from "../netns/traffic.js";
+import { expectReachable, expectUnreachable } from "../netns/traffic.js";
 
 interface Host {
   ns: Namespace;
@@ -119,6 +119,27 @@ describe.each([4, 6] as const)("a multicast group over IPv%i", (family) => {
       }
     },
   );
+});
+
+describe("tunnels of one device with another ttl each", () => {
+  it.each([4, 6] as const)("leave with it, over IPv%i, or with 1", async (family) => {
+    const [a] = bed.hosts as [Host, Host, Host];
+    const capture = await Capture.start(bed.cleanup, a.ns, "eth0", "udp port 4789 or ip6");
+    try {
+      await bed.start(a.ns, `${culvertConfig(family, 0)}\n    ttl: 9\n`);
+      const field = family === 4 ? "ip.ttl" : "ipv6.hlim";
+      for (const [vni, ttl] of [
+        [100, "1"],
+        [200, "9"],
+      ] as const) {
+        await expectUnreachable(a.ns, overlayIp(vni, 1));
+        const asked = `vxlan.vni == ${vni} && arp.opcode == 1`;
+        await eventually(() => expect(capture.rows(asked, [field])).toContainEqual([ttl]));
+      }
+    } finally {
+      await capture.stop();
+    }
+  });
 });
 
 /** What tshark sees on the first host's wire: join, ARP to the group with TTL 1, ping to the host. */

@@ -97,6 +97,19 @@ describe.each([
   });
 });
 
+describe("datagramSend", () => {
+  it("loses nothing by an error about an earlier datagram", () => {
+    const healthy = descriptors.udp(LOOPBACK);
+    const { fd } = descriptors.udp(LOOPBACK, SOCKET_ERRORS | SOCKET_SEND_ONLY);
+    const words = Int32Array.from(addressWords(LOOPBACK).words);
+    const send = (port: number) => native.datagramSend(fd, 4, words, 0, port, packet(56), 0);
+    const closed = closedPort(LOOPBACK);
+    expect([send(closed), send(healthy.port), send(closed), send(closed)]).toEqual([0, 0, 0, 0]);
+    expect(receiver.tryReceive(healthy.fd)).toHaveLength(1);
+    expect(errorsOf(fd)).toHaveLength(3);
+  });
+});
+
 describe("socketErrors", () => {
   it("gives no more than there is room for, and the rest afterwards", () => {
     const remote = sender.addRemote(LOOPBACK, closedPort(LOOPBACK));

@@ -231,6 +231,7 @@ function macCounts() {
   return {
     of: (row: number) => [total.get(row) ?? 0, learned.get(row) ?? 0],
     macs: {
+      hostOf: (row: number) => row,
       learnedMacs: (row: number) => learned.get(row) ?? 0,
       countMac: (row: number, change: number, wasLearned: boolean) => {
         count(total, row, change);

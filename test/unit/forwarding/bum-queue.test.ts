@@ -122,6 +122,7 @@ describe("a flood list of many members", () => {
     host.pump();
     expect(network.sent).toHaveLength(500);
     expect(network.sent.some(({ destination }) => destination.w3 === 0x0a3d0001)).toBe(false);
+    expect(host.counts(0)).toMatchObject({ egressPackets: 500, "no-remotes": 500 });
   });
 
   it("shares the queue with other tunnels, each with its own VNI and counters", () => {

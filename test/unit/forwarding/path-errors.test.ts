@@ -10,7 +10,7 @@ import {
   ERROR_VNI,
   ERROR_WORDS,
 } from "#abi";
-import { PathErrors } from "../../../src/forwarding/path-errors.js";
+import { LOOKED_UP_PER_S, PathErrors } from "../../../src/forwarding/path-errors.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { Counters, NO_TUNNEL, WorkerCounters } from "../../../src/telemetry/counters.js";
 import { DropReasons } from "../../../src/telemetry/drop-reasons.js";
@@ -42,7 +42,7 @@ function fixture() {
   rows.push(remotes.acquire(0, other.w0, other.w1, other.w2, other.w3, 4789, 100, 0));
   const errors = new PathErrors(remotes, new WorkerCounters(counters.sharedState(), 0));
   const asked: number[] = [];
-  const drain = (reports: readonly Report[], path_bytes = 1400) => {
+  const drain = (reports: readonly Report[], path_bytes = 1400, now_s = 1) => {
     const source: UnderlayErrors = {
       fd: -1,
       take(words) {
@@ -64,7 +64,7 @@ function fixture() {
         return path_bytes;
       },
     };
-    return errors.drain(source);
+    return errors.drain(source, now_s);
   };
   const unreachable = (tunnel: number) =>
     counters.tunnel(tunnel).drops[DropReasons.peerUnreachable.id];
@@ -110,5 +110,17 @@ describe("a peer that cannot be reached", () => {
     const { drain, unreachable } = fixture();
     drain([{ errno: ECONNREFUSED, address: "192.168.57.99" }]);
     expect([unreachable(0), unreachable(1), unreachable(NO_TUNNEL)]).toEqual([0, 0, 1]);
+  });
+});
+
+describe("a flood of errors", () => {
+  it("has remotes looked for so many times per second, and is counted whole", () => {
+    const { remotes, rows, drain, unreachable, asked } = fixture();
+    for (let n = 0; n < LOOKED_UP_PER_S + 5; n++) drain([{ errno: ECONNREFUSED }]);
+    expect([unreachable(0), unreachable(NO_TUNNEL)]).toEqual([LOOKED_UP_PER_S, 5]);
+    drain([{ errno: EMSGSIZE }]);
+    expect(asked).toEqual([]);
+    drain([{ errno: EMSGSIZE }], 1400, 2);
+    expect(remotes.pathMtu(rows[0]!)).toBe(1400);
   });
 });

@@ -1,8 +1,17 @@
 // What becomes of sends that fail: repeated, answered, counted; never lost without a reason.
 
 import { describe, expect, it } from "vitest";
-import { SEND_BYTES, SEND_RESULT, SEND_WORDS } from "#abi";
+import {
+  FRAME_GSO_SIZE,
+  FRAME_PAYLOAD,
+  MAX_FRAMES,
+  SEND_BYTES,
+  SEND_PARTLY,
+  SEND_RESULT,
+  SEND_WORDS,
+} from "#abi";
 import { FDB_PERMANENT } from "../../../src/fdb/fdb.js";
+import { FLOOD_AT_ONCE_MEMBERS } from "../../../src/forwarding/flooder.js";
 import { REMOTE_FLAG_NO_GSO } from "../../../src/remotes/remote-rows.js";
 import { LOSE, MemoryNetwork, type Sent } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
@@ -191,6 +200,26 @@ describe("EMSGSIZE", () => {
     expect(fixture.host.counts(0)).toEqual({ floods: 2, "too-big": 2 });
   });
 
+  it("takes no room from later frames whose members have headers of their own", () => {
+    const { network, host, device, tunnel } = hostWith(() => 0);
+    // As many as are flooded at once, each with a VNI of its own: no header is shared.
+    for (let n = 0; n < FLOOD_AT_ONCE_MEMBERS; n++) {
+      tunnel.flood.append(host.remote(0, `10.60.0.${n}`, PORT, 200 + n));
+    }
+    const unknown = "02:00:00:00:00:99";
+    const big = frame4({ dontFragment: true, payload_bytes: 1420 }, unknown);
+    const batch = Array.from({ length: MAX_FRAMES - 1 }, () => big);
+    host.send(device, ...batch, frame4({}, unknown));
+    expect(network.sent.map(({ bytes }) => bytes[6])).toEqual(
+      Array.from({ length: FLOOD_AT_ONCE_MEMBERS }, (_, n) => 200 + n),
+    );
+    expect(host.counts(0)).toMatchObject({
+      "too-big": (MAX_FRAMES - 1) * FLOOD_AT_ONCE_MEMBERS,
+      egressPackets: FLOOD_AT_ONCE_MEMBERS,
+      icmpErrors: MAX_FRAMES - 1,
+    });
+  });
+
   it("is no ICMP error when the device does not take it", () => {
     const fixture = hostWith(() => -EMSGSIZE);
     fixture.device.write = () => -EIO;
@@ -246,6 +275,25 @@ describe("other errors", () => {
 });
 
 describe("counting", () => {
+  it("counts what left of a superpacket that failed as sent, and only the rest as dropped", () => {
+    const sender: UnderlaySender = {
+      ...{ socketCount: 1, fragments: true, pathMtu_bytes: () => -1 },
+      sendBatch({ sends, frames }) {
+        frames[FRAME_GSO_SIZE] = 100;
+        frames[FRAME_PAYLOAD] = 42;
+        sends[SEND_RESULT] = -EAGAIN;
+        sends[SEND_PARTLY] = 44;
+        sends[SEND_BYTES] = 44 * (8 + 142);
+        return 1;
+      },
+    };
+    const fixture = hostWith(() => 0, sender);
+    fixture.host.send(fixture.device, frame4({ payload_bytes: 4600 }));
+    const sent = { egressPackets: 44, egressBytes: 44 * 142 };
+    expect(fixture.host.counts(0)).toEqual({ ...sent, "underlay-busy": 2 });
+    expect(fixture.host.counters.remote(fixture.row)).toMatchObject(sent);
+  });
+
   it("counts a superpacket's segments as packets, without their encapsulation headers as bytes", () => {
     const sender: UnderlaySender = {
       socketCount: 1,

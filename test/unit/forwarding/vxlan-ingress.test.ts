@@ -222,6 +222,17 @@ describe("outer source", () => {
     expect(tunnel.fdb.lookup(hi, lo)).toBe(row);
     expect(host.counts(0)["static-mac-moved"]).toBeUndefined();
   });
+
+  it("refreshes a dynamic entry with a port and VNI of its own, which stay", () => {
+    const { host, device, tunnel } = hostWith();
+    const row = host.remote(0, HOST_C, 8472, 200);
+    const { hi, lo } = mac(MAC_A);
+    tunnel.fdb.add(hi, lo, row, 0, NOW_S - 100);
+    host.receiveUdp(datagram(frame4()), { from: HOST_C, now_s: NOW_S });
+    expect(device.written).toHaveLength(1);
+    expect(tunnel.fdb.get(hi, lo)).toMatchObject({ remote: row, flags: 0, updated_s: NOW_S });
+    expect(host.counts(0)).not.toHaveProperty("moved");
+  });
 });
 
 describe("inner source MAC", () => {
