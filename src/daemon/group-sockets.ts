@@ -4,7 +4,7 @@
 // of several sockets each would get every datagram. Sending sockets are opened by sockets.ts.
 
 import { constants } from "node:os";
-import { native, SOCKET_GRO, SOCKET_REUSE_PORT } from "#native";
+import { native, SOCKET_GRO, SOCKET_REUSE_PORT, SOCKET_ZERO_CHECKSUM_RX } from "#native";
 import { CulvertError } from "../errors.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { textOf } from "./addresses.js";
@@ -14,7 +14,10 @@ import { BUFFER_BYTES } from "./sockets.js";
 
 const { errno: Errno } = constants;
 
-/** What the kernel's vxlan sends to groups with, unless `ttl` says otherwise (vxlan_xmit_one). */
+/**
+ * What the kernel's vxlan sends to groups with, unless `ttl` says otherwise (vxlan_xmit_one). A TTL
+ * of a tunnel's own goes with each datagram, since tunnels share sockets.
+ */
 const MULTICAST_TTL = 1;
 
 /** A group and where it is joined. */
@@ -32,6 +35,8 @@ export class GroupSockets {
   readonly #udpGro: boolean;
   /** By "group%dev:port". */
   readonly #receivers = new Map<string, number>();
+  /** Those that take IPv6 datagrams without checksum. */
+  readonly #zeroChecksum = new Set<number>();
 
   constructor(descriptors: Descriptors, udpGro: boolean) {
     this.#descriptors = descriptors;
@@ -41,12 +46,21 @@ export class GroupSockets {
   /**
    * The socket that receives for a group on a port; the same one for the same endpoint. Throws
    * CULVERT_GROUP when the group cannot be joined, otherwise what opening a socket throws.
+   * @param zeroChecksum as for Sockets.receivers
    */
-  receiver(endpoint: GroupEndpoint, port: number): number {
+  receiver(endpoint: GroupEndpoint, port: number, zeroChecksum = false): number {
+    const key = `${textOf(endpoint.group)}%${endpoint.dev}:${port}`;
+    const fd = this.#receivers.get(key) ?? this.#join(endpoint, port);
+    this.#receivers.set(key, fd);
+    if (!zeroChecksum || this.#zeroChecksum.has(fd)) return fd;
+    const result = native.socketConfigure(fd, familyOf(endpoint.group), SOCKET_ZERO_CHECKSUM_RX);
+    if (result < 0) throw socketError(`socket of ${textOf(endpoint.group)}`, result, undefined);
+    this.#zeroChecksum.add(fd);
+    return fd;
+  }
+
+  #join(endpoint: GroupEndpoint, port: number): number {
     const { group, dev, ifindex } = endpoint;
-    const key = `${textOf(group)}%${dev}:${port}`;
-    const known = this.#receivers.get(key);
-    if (known !== undefined) return known;
     // Bound to the group's address it takes nothing else. Another daemon with the same group may
     // open its own: the kernel gives multicast to every one of them.
     const flags = SOCKET_REUSE_PORT | (this.#udpGro ? SOCKET_GRO : 0);
@@ -57,19 +71,17 @@ export class GroupSockets {
     this.#descriptors.own(fd);
     const joined = native.groupJoin(fd, family, words(group), ifindex);
     if (joined < 0) throw groupError(endpoint, joined);
-    this.#receivers.set(key, fd);
     return fd;
   }
 
   /**
    * Lets sending sockets reach groups through `dev`. To be done once more for a pool that another
-   * tunnel has as well does no harm: tunnels that share one agree on device and TTL.
-   * @param ttl 0: 1, which keeps them on the link
+   * tunnel has as well does no harm: tunnels that share one agree on the device.
    */
-  prepareSenders(sockets: readonly number[], endpoint: GroupEndpoint, ttl: number): void {
+  prepareSenders(sockets: readonly number[], endpoint: GroupEndpoint): void {
     const family = familyOf(endpoint.group);
     for (const fd of sockets) {
-      const result = native.groupSend(fd, family, endpoint.ifindex, ttl || MULTICAST_TTL);
+      const result = native.groupSend(fd, family, endpoint.ifindex, MULTICAST_TTL);
       if (result < 0) throw groupError(endpoint, result);
     }
   }

@@ -94,7 +94,7 @@ function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts, underlays: Unde
   return {
     ...{ underlay, endpoint, group },
     receivers: parts.sockets.receivers(endpoint, port, zeroChecksum),
-    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, port),
+    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, port, zeroChecksum),
   };
 }
 
@@ -111,8 +111,7 @@ function openVxlan(
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
   const sending = vxlanSenders(config, endpoint, parts);
   if (group !== undefined) {
-    const ttl = config.ttl === "inherit" ? 0 : config.ttl;
-    for (const pool of sending.senders) parts.groups.prepareSenders(pool, group, ttl);
+    for (const pool of sending.senders) parts.groups.prepareSenders(pool, group);
   }
   const device = openDevice(config, mtu_bytes, mac, parts);
   parts.remotes.defineTunnel(index, config.port, config.vni);
