@@ -15,6 +15,8 @@ import { usageError } from "./usage-error.js";
 
 /** Lines after which what is on its way to the daemon gets its turn. */
 const LINES_PER_TURN = 500;
+/** A longer line is none of ours: the longest change has some 200 characters. */
+const MAX_LINE_CHARS = 64 * 1024;
 /** Without anything to say so, a batch is done within this time. */
 const PROGRESS_MS = 1000;
 
@@ -204,8 +206,15 @@ async function* lineBlocks(input: AsyncIterable<Uint8Array | string>): AsyncGene
     const texts = (rest + text).split("\n");
     rest = texts.pop() ?? "";
     yield linesOf(texts);
+    if (rest.length + continued.length > MAX_LINE_CHARS) throw lineTooLong(number + 1);
   }
   yield linesOf([rest, ""]);
+}
+
+/** What is no text of lines must not be gathered without end. */
+function lineTooLong(number: number): CulvertError {
+  const what = `line ${number} is longer than ${MAX_LINE_CHARS} characters`;
+  return usageError(what, "one change stands on a line; is this the right file?");
 }
 
 function asFileError(file: string, error: unknown): unknown {

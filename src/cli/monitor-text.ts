@@ -28,7 +28,8 @@ function words(event: MonitorEvent): string[] {
   }
 }
 
-function fdbWords({ op, mac, dev, dst, port, vni, router, state }: FdbEvent): string[] {
+function fdbWords(event: FdbEvent): string[] {
+  const { op, mac, dev, dst, port, vni, router, extern_learn, state } = event;
   return [
     ...(op === "del" ? ["Deleted", mac] : [mac]),
     ...["dev", dev],
@@ -37,6 +38,7 @@ function fdbWords({ op, mac, dev, dst, port, vni, router, state }: FdbEvent): st
     ...(vni === undefined ? [] : ["vni", String(vni)]),
     "self",
     ...(router === true ? ["router"] : []),
+    ...(extern_learn === true ? ["extern_learn"] : []),
     state === "reachable" ? "" : state, // bridge has no word for NUD_REACHABLE
   ];
 }

@@ -113,6 +113,7 @@ export function canonicalListenAddress(text: string): string {
 export type Fault = (text: string) => string | undefined;
 
 export const EXPECTED_ADDRESS = "an IP address such as 192.168.11.1 or fd00:11::1";
+export const EXPECTED_NEIGHBOR = "a unicast IP address such as 192.168.11.1 or fd00:11::1";
 export const EXPECTED_UNDERLAY = "a unicast IP address such as 10.57.4.20 or fd00::20";
 export const EXPECTED_UNDERLAY_IPV4 = "a unicast IPv4 address such as 10.57.4.20";
 export const EXPECTED_INTERFACE_ADDRESS =
@@ -146,6 +147,12 @@ export const underlayFault: Fault = (text) => {
   }
   if (address === undefined || text.includes("%") || !isUnicast(address)) return EXPECTED_UNDERLAY;
   return undefined;
+};
+
+/** One host of the overlay. */
+export const neighborFault: Fault = (text) => {
+  const address = parseAddress(text);
+  return address !== undefined && isUnicast(address) ? undefined : EXPECTED_NEIGHBOR;
 };
 
 /** An outer address of IPIP: IPv4 in IPv4 (RFC 2003). */

@@ -12,6 +12,7 @@ import {
   EXPECTED_INTERFACE_ADDRESS,
   EXPECTED_LISTEN,
   EXPECTED_MAC,
+  EXPECTED_NEIGHBOR,
   EXPECTED_PORT_RANGE,
   EXPECTED_PREFIX,
   EXPECTED_UNDERLAY,
@@ -22,6 +23,7 @@ import {
   interfaceAddressFault,
   listenFault,
   macFault,
+  neighborFault,
   portRangeFault,
   prefixFault,
   underlayFault,
@@ -143,7 +145,7 @@ const fdbEntry = mapping({
 });
 
 const neighbor = mapping({
-  ip: ipAddress,
+  ip: text(EXPECTED_NEIGHBOR, neighborFault),
   mac: text(EXPECTED_MAC, macFault),
   router: flag.optional(),
 });

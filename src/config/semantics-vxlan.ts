@@ -99,6 +99,49 @@ function checkGroup(tunnel: VxlanDraft, path: Path): Finding[] {
 }
 
 /**
+ * A group of frames to a remote needs a tunnel that knows groups; and it is the remote's, whichever
+ * of its entries a frame goes by.
+ */
+function checkGbp(tunnel: VxlanDraft, path: Path): Finding[] {
+  const { gbp, remotes, fdb } = tunnel;
+  const off = !Object.hasOwn(tunnel, "gbp") || gbp === "off";
+  const findings: Finding[] = [];
+  const first = new Map<string, number>();
+  const check = (remote: Draft<RemoteDocument> | undefined, ...place: (string | number)[]) => {
+    if (typeof remote !== "object" || remote.gbp === undefined) return;
+    const at = { path: [...path, ...place, "gbp"], at: "value" } as const;
+    if (off) findings.push({ ...at, expected: "`gbp` of the tunnel as well, with its own id" });
+    const key = remoteKey(remote, tunnel);
+    if (key === undefined) return;
+    const known = first.get(key) ?? remote.gbp;
+    first.set(key, known);
+    const expected = `${known}, as in another entry: a remote has one group`;
+    if (known !== remote.gbp) findings.push({ ...at, expected });
+  };
+  (remotes ?? []).forEach((remote, index) => {
+    check(remote, "remotes", index);
+  });
+  (fdb ?? []).forEach((entry, index) => {
+    check(entry, "fdb", index);
+  });
+  return findings;
+}
+
+/** Prefixes of the other family let nobody in. */
+function checkAllow(tunnel: VxlanDraft, path: Path): Finding[] {
+  const { allow, local, group } = tunnel;
+  const source = local ?? group ?? destinations(tunnel, path)[0]?.dst;
+  if (source === undefined || !Array.isArray(allow)) return [];
+  const family = familyOf(source);
+  const expected = `an IPv${family} prefix, as the tunnel's underlay`;
+  return allow.flatMap((prefix, index): Finding[] =>
+    prefix === undefined || familyOf(prefix) === family
+      ? []
+      : [{ path: [...path, "allow", index], at: "value", expected }],
+  );
+}
+
+/**
  * Only all-zero and multicast entries may have several remotes; those of the first join the flood
  * list.
  */
@@ -114,9 +157,11 @@ function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
     findings.push({ path: place, at: "value", expected });
   }
   const listed = new Set<string>();
+  const entries = new Set<string>();
   const macs = (fdb ?? []).map((entry, index) => {
     if (entry?.mac === undefined) return undefined;
     const mac = canonicalMac(entry.mac);
+    entries.add(mac);
     if (!isListMac(mac)) return mac;
     const key = remoteKey(entry, tunnel);
     const known = mac === ZERO_MAC ? flooded : listed;
@@ -133,15 +178,21 @@ function checkTables(tunnel: VxlanDraft, path: Path): Finding[] {
   const ips = (neighbors ?? []).map((entry) =>
     entry?.ip === undefined ? undefined : canonicalAddress(entry.ip),
   );
+  // The group is a member of the flood list, and that list is one entry, as in the kernel.
+  const floodCount = flooded.size + (tunnel.group === undefined ? 0 : 1);
+  if (floodCount > 0) entries.add(ZERO_MAC);
   const most = tunnel.max_entries ?? defaultValues.maxEntries;
-  if (macs.length > most) {
-    const expected = `at most max_entries (${most}) entries`;
-    findings.push({ path: [...path, "fdb"], at: "value", expected, got: `${macs.length} entries` });
+  if (entries.size > most) {
+    const place = fdb === undefined ? "max_entries" : "fdb";
+    const expected = `at most max_entries (${most}) entries, the flood list being one`;
+    const got = `${entries.size} entries`;
+    findings.push({ path: [...path, place], at: "value", expected, got });
   }
-  if (flooded.size > configLimits.remotes) {
-    const expected = `at most ${configLimits.remotes} flood list entries in remotes and fdb`;
-    const got = `${flooded.size} entries`;
-    findings.push({ path: [...path, "fdb"], at: "value", expected, got });
+  if (floodCount > configLimits.remotes) {
+    const place = fdb === undefined ? "remotes" : "fdb";
+    const most = configLimits.remotes;
+    const expected = `at most ${most} flood list entries in group, remote, remotes and fdb`;
+    findings.push({ path: [...path, place], at: "value", expected, got: `${floodCount} entries` });
   }
   return [
     ...findings,
@@ -156,6 +207,8 @@ export function checkVxlan(tunnel: VxlanDraft, path: Path): Finding[] {
   return [
     ...checkUnderlay(tunnel, path),
     ...checkGroup(tunnel, path),
+    ...checkGbp(tunnel, path),
+    ...checkAllow(tunnel, path),
     ...checkTables(tunnel, path),
   ];
 }

@@ -73,6 +73,30 @@ function checkSharedSockets(tunnels: readonly [VxlanDraft, number][]): Finding[]
   return findings;
 }
 
+/**
+ * A socket that is bound to a device and one that is not cannot have the same address and port.
+ */
+function checkBoundSockets(tunnels: readonly [VxlanDraft, number][]): Finding[] {
+  const first = new Map<string, [boolean, number]>();
+  const findings: Finding[] = [];
+  for (const [tunnel, index] of tunnels) {
+    if (tunnel.local === undefined) continue;
+    const key = JSON.stringify([
+      tunnel.port ?? defaultValues.vxlanPort,
+      canonicalAddress(tunnel.local),
+    ]);
+    const bound = Object.hasOwn(tunnel, "dev");
+    const [wanted, other] = first.get(key) ?? [bound, index];
+    first.set(key, [wanted, other]);
+    if (bound === wanted) continue;
+    const words = wanted ? "a `dev`" : "no `dev`";
+    const expected = `${words}, as in tunnels[${other}] with the same port and local address`;
+    const step = bound ? ["dev"] : ["local"];
+    findings.push({ path: ["tunnels", index, ...step], at: "value", expected });
+  }
+  return findings;
+}
+
 function ipipIdentity({ local, remote }: IpipDraft): Identity {
   return {
     key:
@@ -159,6 +183,7 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
     ...checkUnique(tunnels, nameIdentity),
     ...checkUnique(vxlan, vxlanIdentity),
     ...checkSharedSockets(vxlan),
+    ...checkBoundSockets(vxlan),
     ...checkUnique(ipip, ipipIdentity),
   ];
 }

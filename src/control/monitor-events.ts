@@ -25,6 +25,7 @@ export interface FdbEvent extends TimedEvent {
   /** As bridge(8) has them; a learned entry is "reachable", one that was aged out "stale". */
   state: "permanent" | "static" | "reachable" | "stale";
   router?: true | undefined;
+  extern_learn?: true | undefined;
   /** Where a MAC was that moved. */
   from?: string | undefined;
 }

@@ -22,6 +22,7 @@ import {
   EVENT_UNREPORTED,
   eventBit,
 } from "../events/event-record.js";
+import { FDB_EXTERN, FDB_ROUTER } from "../fdb/fdb.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { DROP_REASONS } from "../telemetry/drop-reasons.js";
@@ -108,7 +109,8 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
   }
 
   /** From TableChanges. */
-  fdb({ op, tunnel, mac, state, router, dst, port, vni, idle_s }: FdbTableChange): void {
+  fdb(change: FdbTableChange): void {
+    const { op, tunnel, mac, state, router, externLearn, dst, port, vni, idle_s } = change;
     if (!this.#hears(tunnel)) return;
     this.#inbox.drain(); // what workers saw before
     const known = dst !== "";
@@ -116,6 +118,7 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
       op,
       mac,
       router,
+      externLearn,
       state: idle_s === undefined ? STATE_WORDS[state] : "stale",
       dst: known ? wordsOf(dst) : undefined,
       port: known && port !== tunnel.config.port ? port : undefined,
@@ -154,21 +157,27 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     if (place.dst === undefined) return; // its remote is gone, and the entry with it
     const old = record[EVENT_OLD_REMOTE];
     const from = old < 0 ? undefined : this.#place(tunnel, old).dst;
-    const facts = { op: "new", mac: macIn(record), state: "reachable" } as const;
-    this.#tellFdb(tunnel, { ...facts, ...place, router: false, idle_s: 0 }, from);
+    const mac = macIn(record);
+    // What a user gave with flags keeps them when it moves.
+    const flags = tunnel.fdb.get(mac.hi, mac.lo)?.flags ?? 0;
+    const router = (flags & FDB_ROUTER) !== 0;
+    const externLearn = (flags & FDB_EXTERN) !== 0;
+    const facts = { op: "new", mac, state: "reachable", router, externLearn } as const;
+    this.#tellFdb(tunnel, { ...facts, ...place, idle_s: 0 }, from);
   }
 
   #tellFdb(tunnel: VxlanRuntime, facts: FdbFacts, from?: FdbFacts["dst"]): void {
     if (tunnel.config.notify) this.#notifier.fdb(tunnel, facts);
     const dev = tunnel.config.name;
     if (!this.monitors.wants("fdb", dev)) return;
-    const { op, mac, state, router, dst, port, vni } = facts;
+    const { op, mac, state, router, externLearn, dst, port, vni } = facts;
     const event: FdbEvent = { kind: "fdb", time_ms: eventTime_ms(), dev, op, mac: "", state };
     event.mac = formatMac(mac.hi, mac.lo);
     if (dst !== undefined) event.dst = formatIp(...dst);
     if (port !== undefined) event.port = port;
     if (vni !== undefined) event.vni = vni;
     if (router) event.router = true;
+    if (externLearn) event.extern_learn = true;
     if (from !== undefined) event.from = formatIp(...from);
     this.monitors.publish(event);
   }

@@ -226,11 +226,16 @@ export class FdbEntries {
     }
   }
 
-  #hold({ index }: VxlanRuntime, mac: Mac, row: number, flags: number): void {
+  /**
+   * What the MAC's entry held before it was moved and forgotten, without a sweep since, goes back.
+   */
+  #hold(tunnel: VxlanRuntime, mac: Mac, row: number, flags: number): void {
     if ((flags & FDB_KIND) !== 0) return;
-    const ofTunnel = this.#dynamic.get(index) ?? new Map<number, number>();
-    this.#dynamic.set(index, ofTunnel);
+    const ofTunnel = this.#dynamic.get(tunnel.index) ?? new Map<number, number>();
+    this.#dynamic.set(tunnel.index, ofTunnel);
+    const before = ofTunnel.get(keyOf(mac));
     ofTunnel.set(keyOf(mac), row);
+    if (before !== undefined) this.#peers.releaseVxlan(tunnel, [before]);
   }
 
   /** Adds to `held` what a unicast entry, as it was, had a reference to. */

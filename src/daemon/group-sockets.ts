@@ -4,7 +4,7 @@
 // of several sockets each would get every datagram. Sending sockets are opened by sockets.ts.
 
 import { constants } from "node:os";
-import { native, SOCKET_GRO, SOCKET_REUSE_PORT } from "#native";
+import { native, SOCKET_GRO, SOCKET_REUSE_PORT, SOCKET_ZERO_CHECKSUM_RX } from "#native";
 import { CulvertError } from "../errors.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { textOf } from "./addresses.js";
@@ -35,6 +35,8 @@ export class GroupSockets {
   readonly #udpGro: boolean;
   /** By "group%dev:port". */
   readonly #receivers = new Map<string, number>();
+  /** Those that take IPv6 datagrams without checksum. */
+  readonly #zeroChecksum = new Set<number>();
 
   constructor(descriptors: Descriptors, udpGro: boolean) {
     this.#descriptors = descriptors;
@@ -44,12 +46,21 @@ export class GroupSockets {
   /**
    * The socket that receives for a group on a port; the same one for the same endpoint. Throws
    * CULVERT_GROUP when the group cannot be joined, otherwise what opening a socket throws.
+   * @param zeroChecksum as for Sockets.receivers
    */
-  receiver(endpoint: GroupEndpoint, port: number): number {
+  receiver(endpoint: GroupEndpoint, port: number, zeroChecksum = false): number {
+    const key = `${textOf(endpoint.group)}%${endpoint.dev}:${port}`;
+    const fd = this.#receivers.get(key) ?? this.#join(endpoint, port);
+    this.#receivers.set(key, fd);
+    if (!zeroChecksum || this.#zeroChecksum.has(fd)) return fd;
+    const result = native.socketConfigure(fd, familyOf(endpoint.group), SOCKET_ZERO_CHECKSUM_RX);
+    if (result < 0) throw socketError(`socket of ${textOf(endpoint.group)}`, result, undefined);
+    this.#zeroChecksum.add(fd);
+    return fd;
+  }
+
+  #join(endpoint: GroupEndpoint, port: number): number {
     const { group, dev, ifindex } = endpoint;
-    const key = `${textOf(group)}%${dev}:${port}`;
-    const known = this.#receivers.get(key);
-    if (known !== undefined) return known;
     // Bound to the group's address it takes nothing else. Another daemon with the same group may
     // open its own: the kernel gives multicast to every one of them.
     const flags = SOCKET_REUSE_PORT | (this.#udpGro ? SOCKET_GRO : 0);
@@ -60,7 +71,6 @@ export class GroupSockets {
     this.#descriptors.own(fd);
     const joined = native.groupJoin(fd, family, words(group), ifindex);
     if (joined < 0) throw groupError(endpoint, joined);
-    this.#receivers.set(key, fd);
     return fd;
   }
 

@@ -33,6 +33,7 @@ export interface FdbFacts {
   readonly mac: Mac;
   readonly state: FdbEvent["state"];
   readonly router: boolean;
+  readonly externLearn: boolean;
   /** Undefined when the remote is no longer known. */
   readonly dst: Words | undefined;
   readonly port: number | undefined;
@@ -66,7 +67,10 @@ export class NeighbourNotifier {
       ifindex: tunnel.device.ifindex,
       family: AddressFamily.bridge,
       state: STATES[facts.state],
-      flags: NeighbourFlag.self | (facts.router ? NeighbourFlag.router : 0),
+      flags:
+        NeighbourFlag.self |
+        (facts.router ? NeighbourFlag.router : 0) |
+        (facts.externLearn ? NeighbourFlag.externLearn : 0),
       mac: facts.mac,
       address: facts.dst,
       port: facts.port,

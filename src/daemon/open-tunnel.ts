@@ -94,7 +94,7 @@ function vxlanPlace(config: VxlanTunnelConfig, parts: OpenParts, underlays: Unde
   return {
     ...{ underlay, endpoint, group },
     receivers: parts.sockets.receivers(endpoint, port, zeroChecksum),
-    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, port),
+    groupReceiver: group === undefined ? -1 : parts.groups.receiver(group, port, zeroChecksum),
   };
 }
 

@@ -56,6 +56,8 @@ export class Sockets {
   readonly #pools: SendPools;
   /** By "address%dev:port". */
   readonly #receivers = new Map<string, Receivers>();
+  /** Devices of receiving sockets, "" among them. */
+  readonly #devices = new Set<string>();
 
   constructor(descriptors: Descriptors, rtnl: NetlinkSocket, workers: number, udpGro: boolean) {
     this.#descriptors = descriptors;
@@ -85,6 +87,7 @@ export class Sockets {
         sendFlags: undefined,
       };
       this.#receivers.set(name, group);
+      this.#devices.add(endpoint.dev);
     }
     if (zeroChecksum && group.receiveFlags === 0) {
       group.receiveFlags = SOCKET_ZERO_CHECKSUM_RX;
@@ -171,8 +174,21 @@ export class Sockets {
     );
   }
 
+  /** Do tunnels receive there whose socket is bound to a device, or is bound to none? */
+  #isOurs({ local, dev }: Endpoint, port: number): boolean {
+    const others = [...this.#devices].filter((other) => other !== dev);
+    return others.some((other) => this.#receivers.has(nameOf({ local, dev: other }, port)));
+  }
+
   #portError(endpoint: Endpoint, port: number, result: number): Error {
     const address = textOf(endpoint.local);
+    if (result === -EADDRINUSE && this.#isOurs(endpoint, port)) {
+      return new CulvertError(
+        "CULVERT_PORT_IN_USE",
+        `tunnels on ${address} port ${port} with and without \`dev\`: their sockets cannot share it`,
+        { hint: "give all of them the same `dev`, or none; or give one of them another `port`" },
+      );
+    }
     const holder = describePortHolder(this.#rtnl, {
       port,
       address,

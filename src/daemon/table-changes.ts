@@ -2,7 +2,14 @@
 // call per entry, after the table has changed. Nothing is kept: without listeners nothing happens.
 // What workers learn is not told here: they do not run on this thread.
 
-import { FDB_LEARNED, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../fdb/fdb.js";
+import {
+  FDB_EXTERN,
+  FDB_LEARNED,
+  FDB_PERMANENT,
+  FDB_ROUTER,
+  FDB_STATIC,
+  type FdbEntry,
+} from "../fdb/fdb.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import { formatIp } from "../wire/ip-address.js";
 import type { VxlanRuntime } from "./tunnel.js";
@@ -20,6 +27,8 @@ export interface FdbTableChange {
   readonly state: "permanent" | "static" | "dynamic" | "learned";
   /** NTF_ROUTER. */
   readonly router: boolean;
+  /** NTF_EXT_LEARNED. */
+  readonly externLearn: boolean;
   /** Address of the remote; "" when its row is nobody's any more. */
   readonly dst: string;
   /** UDP port and VNI that the remote is sent to with. */
@@ -91,6 +100,7 @@ export function fdbTableChange(
     remote: row,
     state: stateOf(flags),
     router: (flags & FDB_ROUTER) !== 0,
+    externLearn: (flags & FDB_EXTERN) !== 0,
     dst: remote === undefined ? "" : formatIp(...remote.address),
     port: remote?.port ?? tunnel.config.port,
     vni: remote?.vni ?? tunnel.config.vni,

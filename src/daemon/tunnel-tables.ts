@@ -52,9 +52,7 @@ export function fillIpip(tunnel: IpipRuntime, peers: Peers): void {
 function tableFull(name: string, what: string, limit: number): CulvertError {
   return new CulvertError(
     "CULVERT_TABLE_FULL",
-    `tunnel ${name}: more entries than ${what} allows`,
-    {
-      hint: `the limit is ${limit}; raise \`${what}\` or remove entries`,
-    },
+    `No space left on device: tunnel ${name} holds at most ${limit} ${what}`,
+    { hint: `remove some of its \`${what}\`` },
   );
 }

@@ -114,7 +114,7 @@ export const NeighbourAttribute = {
   interfaceIndex: 8,
 } as const;
 /** ndmsg.ndm_flags. */
-export const NeighbourFlag = { self: 0x02, router: 0x80 } as const;
+export const NeighbourFlag = { self: 0x02, externLearn: 0x10, router: 0x80 } as const;
 export const NeighbourState = {
   none: 0x00,
   incomplete: 0x01,

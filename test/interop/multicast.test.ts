@@ -15,6 +15,7 @@ import {
   dropsOf,
   eventually,
   macOf,
+  scapy,
   useBed,
 } from "../netns/support.js";
 import { expectReachable, expectUnreachable } from "../netns/traffic.js";
@@ -177,6 +178,39 @@ describe("a group", () => {
       expect(row).toEqual(["9", "4789"]);
     });
     await capture.stop();
+  });
+
+  it("leaves each tunnel its own TTL, whoever shares its sockets", async () => {
+    const [a, b] = bed.hosts as [Host, Host];
+    const capture = await Capture.start(bed.cleanup, b.ns, "eth0", "udp port 4789");
+    const config = culvertConfig(4, 0).replace(/(vni: 200)/, "$1\n    ttl: 7");
+    await bed.start(a.ns, config);
+    for (const vni of vnis) a.ns.run("sh", "-c", `ping -c 1 -W 1 ${overlayIp(vni, 1)} || true`);
+    await eventually(() => {
+      const rows = capture.rows("vxlan && arp.opcode == 1", ["vxlan.vni", "ip.ttl"]);
+      expect(new Set(rows.map((row) => row.join(" ")))).toEqual(new Set(["100 1", "200 7"]));
+    });
+    await capture.stop();
+  });
+
+  it("takes frames without UDP checksum over IPv6 where a tunnel asks for it", async () => {
+    const [a, b] = bed.hosts as [Host, Host];
+    const asks = culvertConfig(6, 0).replaceAll(
+      "dev: eth0",
+      "dev: eth0\n    udp6_zero_csum_rx: true",
+    );
+    const daemon = await bed.start(a.ns, asks);
+    scapy(b.ns, [
+      'inner = Ether(src="02:00:00:00:00:77", dst="ff:ff:ff:ff:ff:ff", type=0x88b5) / b"x"',
+      `ip = IPv6(src="${b.ips[6]}", dst="${groups[6]}", hlim=1)`,
+      'ether = Ether(src="02:00:00:00:00:66", dst="33:33:00:00:00:57")',
+      "packet = ether / ip / UDP(sport=5000, dport=4789, chksum=0) / VXLAN(vni=100) / inner",
+      'sendp(packet, iface="eth0", verbose=0)',
+    ]);
+    await eventually(async () => {
+      const counters = await countersOf(daemon);
+      expect([counters.tunnels[0]!.ingress.packets, dropsOf(counters)]).toEqual([1, {}]);
+    });
   });
 
   it("cannot be joined where there is no device, no address of its family, no other VNI", async () => {

@@ -124,6 +124,13 @@ time.sleep(60)`;
     expect(said).toMatch(new RegExp(`process 'python3[^']*' \\(pid ${holder.pid}\\)`));
   });
 
+  it("by another tunnel that is bound to a device is an error that says so", async () => {
+    const other = "  - { name: other0, type: vxlan, vni: 8, dev: eth0 }\n";
+    const said = await expectRefused(`${vxlan().trimEnd()}\n${other}`, 1);
+    expect(said).toContain(`tunnels on ${left.underlayIp} port 4789 with and without \`dev\``);
+    expect(said).toMatch(/hint: .*the same `dev`/);
+  });
+
   it.each([1, 2])("by another culvert is an error that names it (workers: %i)", async (count) => {
     const workers = `workers: ${count}\n`;
     const first = await bed.start(left.host, workers + vxlan());

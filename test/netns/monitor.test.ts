@@ -141,6 +141,8 @@ describe("bridge monitor fdb and culvert monitor", () => {
       `fdb del 00:00:00:00:00:00 dev ${DEVICE} dst ${one}`,
       `fdb del 00:00:00:00:00:00 dev ${DEVICE} dst ${two}`,
       `fdb del ${FIXED} dev ${DEVICE}`,
+      `fdb add ${FIXED} dev ${DEVICE} dst ${one} dynamic router extern_learn`,
+      `fdb del ${FIXED} dev ${DEVICE}`,
     ];
     for (const command of commands) {
       kernel.run("bridge", ...command.split(" "));

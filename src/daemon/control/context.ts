@@ -27,6 +27,15 @@ export interface ControlContext {
   readonly started_s: number;
 }
 
+/** Tunnels that an error names; there may be thousands. */
+const NAMES_SHOWN = 20;
+
+function namesOf(tunnels: readonly TunnelRuntime[]): string {
+  const names = tunnels.slice(0, NAMES_SHOWN).map(({ config }) => config.name);
+  const more = tunnels.length - names.length;
+  return `${names.join(", ")}${more > 0 ? ` and ${more} more (culvert status)` : ""}`;
+}
+
 /** The tunnel of a device name. Throws CULVERT_NO_TUNNEL. */
 export function tunnelNamed(
   context: { readonly tunnels: readonly TunnelRuntime[] },
@@ -35,7 +44,7 @@ export function tunnelNamed(
   const tunnel = context.tunnels.find(({ config }) => config.name === dev);
   if (tunnel !== undefined) return tunnel;
   throw new CulvertError("CULVERT_NO_TUNNEL", `this daemon has no tunnel named ${dev}`, {
-    hint: `its tunnels are: ${context.tunnels.map(({ config }) => config.name).join(", ")}`,
+    hint: `its tunnels are: ${namesOf(context.tunnels)}`,
   });
 }
 

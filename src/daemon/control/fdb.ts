@@ -1,7 +1,7 @@
 // `culvert fdb add|append|replace|del|flush`: requests in the words of bridge(8) on a vxlan device
 // -> wishes for fdb-entries.ts, which has the kernel's rules. The all-zero MAC is the flood list.
 
-import { underlayFault } from "../../config/addresses.js";
+import { canonicalAddress, underlayFault } from "../../config/addresses.js";
 import type { FdbChange, FdbFlush, FdbStateWord, FlushResult } from "../../control/target.js";
 import { FDB_EXTERN, FDB_PERMANENT, FDB_ROUTER, FDB_STATIC, type FdbEntry } from "../../fdb/fdb.js";
 import { type IpAddress, ipEquals, isIpv4 } from "../../wire/ip-address.js";
@@ -94,6 +94,9 @@ function usableAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
 }
 
 function checkedAddress(tunnel: VxlanRuntime, dst: string): IpAddress {
+  const { group } = tunnel.config;
+  // It stands in the all-zero entry: what is shown there can be taken out and put back.
+  if (group !== undefined && group === canonicalAddress(dst)) return ipOf(dst);
   const fault = underlayFault(dst);
   if (fault !== undefined) {
     throw fdbRefused(`dst ${dst} can be no remote`, { hint: `it has to be ${fault}` });

@@ -42,6 +42,18 @@ describe("fdb batch", () => {
     }
   });
 
+  it("does not gather what is no line without end", async () => {
+    let blocks = 0;
+    async function* endless() {
+      yield `add ${entry(1)}\n`;
+      for (; blocks < 1000; blocks++) yield "x".repeat(10_000);
+    }
+    const result = await run("fdb -b -", { input: endless() });
+    expect(result).toMatchObject({ status: 2, out: "" });
+    expect(result.err).toContain("line 2 is longer than 65536 characters");
+    expect(blocks).toBeLessThan(20);
+  });
+
   it("ends at the first refusal and says on which line, as bridge -batch", async () => {
     const lines = [`add ${entry(1)}`, "", `add ${entry(1)}`, `add ${entry(2)}`];
     const result = await run("fdb -b -", {

@@ -20,7 +20,7 @@ export interface CliSetting {
   env?: Record<string, string>;
   errIsTerminal?: boolean;
   /** Standard input, in pieces as they arrive. */
-  input?: readonly string[];
+  input?: Iterable<string> | AsyncIterable<string>;
   interrupted?: AbortSignal;
   /** Sees the output as it comes. */
   onOut?: (text: string) => void;

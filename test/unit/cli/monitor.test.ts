@@ -25,6 +25,10 @@ describe("lines", () => {
     ],
     ["02:00:00:00:00:01 dev vx dst 10.57.4.21 self router permanent", fdb({ router: true })],
     [
+      "02:00:00:00:00:01 dev vx dst 10.57.4.21 self router extern_learn permanent",
+      fdb({ router: true, extern_learn: true }),
+    ],
+    [
       "Deleted 02:00:00:00:00:01 dev vx dst 10.57.4.21 self stale",
       fdb({ op: "del", state: "stale" }),
     ],

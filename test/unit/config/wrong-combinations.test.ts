@@ -12,6 +12,7 @@ const TWO_NEIGHBORS = `neighbors:
       - { ip: "fd00::1", mac: 02:00:00:00:00:01 }
       - { ip: "FD00:0::1", mac: 02:00:00:00:00:02 }`;
 const MANY_REMOTES = Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}`).join(", ");
+const MOST_REMOTES = MANY_REMOTES.slice(0, MANY_REMOTES.lastIndexOf(","));
 const VXLAN = "type: vxlan, vni: 1";
 
 const CROSS_CASES: Case[] = [
@@ -187,8 +188,77 @@ const CROSS_CASES: Case[] = [
     8,
     7,
     "tunnels[0].fdb",
-    "at most max_entries (1) entries",
+    "at most max_entries (1) entries, the flood list being one",
     "2 entries",
+  ],
+  [
+    vxlanWith(
+      "max_entries: 1\n    remotes: [10.0.0.2]\n    fdb: [{ mac: 02:00:00:00:00:01, dst: 10.0.0.2 }]",
+    ),
+    8,
+    10,
+    "tunnels[0].fdb",
+    "at most max_entries (1) entries, the flood list being one",
+    "2 entries",
+  ],
+  [
+    vxlanWith(`dev: eth0\n    group: 239.1.1.1\n    remotes: [${MOST_REMOTES}]`),
+    8,
+    14,
+    "tunnels[0].remotes",
+    "at most 1024 flood list entries in group, remote, remotes and fdb",
+    "1025 entries",
+  ],
+  [
+    vxlanWith("remotes: [{ dst: 10.0.0.2, gbp: 7 }]"),
+    6,
+    37,
+    "tunnels[0].remotes[0].gbp",
+    "`gbp` of the tunnel as well, with its own id",
+    "the number 7",
+  ],
+  [
+    vxlanWith(
+      "gbp: { id: 1 }\n    remotes: [{ dst: 10.0.0.2, gbp: 7 }]\n    " +
+        "fdb: [{ mac: 02:00:00:00:00:01, dst: 10.0.0.2, port: 4789, gbp: 8 }]",
+    ),
+    8,
+    69,
+    "tunnels[0].fdb[0].gbp",
+    "7, as in another entry: a remote has one group",
+    "the number 8",
+  ],
+  [
+    vxlanWith('allow: [10.0.0.0/8, "fd00::/8"]'),
+    6,
+    25,
+    "tunnels[0].allow[1]",
+    "an IPv4 prefix, as the tunnel's underlay",
+    '"fd00::/8"',
+  ],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, local: 10.0.0.1 }\n  - { name: u, ${VXLAN.replace("1", "2")}, local: 10.0.0.1, dev: eth0 }\n`,
+    3,
+    59,
+    "tunnels[1].dev",
+    "no `dev`, as in tunnels[0] with the same port and local address",
+    '"eth0"',
+  ],
+  [
+    `tunnels:\n  - { name: t, ${VXLAN}, local: 10.0.0.1, dev: eth0 }\n  - { name: u, ${VXLAN.replace("1", "2")}, local: 10.0.0.1 }\n`,
+    3,
+    44,
+    "tunnels[1].local",
+    "a `dev`, as in tunnels[0] with the same port and local address",
+    '"10.0.0.1"',
+  ],
+  [
+    vxlanWith("neighbors: [{ ip: 224.0.0.1, mac: 02:00:00:00:00:01 }]"),
+    6,
+    23,
+    "tunnels[0].neighbors[0].ip",
+    "a unicast IP address such as 192.168.11.1 or fd00:11::1",
+    '"224.0.0.1"',
   ],
   [
     vxlanWith(`remotes: [${MANY_REMOTES}]`),

@@ -191,7 +191,7 @@ const LINE_CASES: Case[] = (
       "neighbors: [{ ip: x, mac: 02:00:00:00:00:01 }]",
       23,
       "neighbors[0].ip",
-      "an IP address such as 192.168.11.1 or fd00:11::1",
+      "a unicast IP address such as 192.168.11.1 or fd00:11::1",
       '"x"',
     ],
     [

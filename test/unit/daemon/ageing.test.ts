@@ -32,6 +32,27 @@ describe("ageing", () => {
     }
   });
 
+  it("of many tunnels lets others go on between them, and leaves none out", () => {
+    const tunnel = (n: number) =>
+      `  - { name: vx${n}, type: vxlan, vni: ${n}, local: 10.57.4.20, remotes: [10.57.4.21] }\n`;
+    const ipip = "  - { name: ipip0, type: ipip, local: 10.57.4.20 }\n";
+    const context = controlContext(`tunnels:\n${[1, 2, 3, 4, 5].map(tunnel).join("")}${ipip}`);
+    const vxlan = context.tunnels.filter((one) => one.type === "vxlan");
+    const { hi, lo } = mac("02:00:00:00:00:63");
+    for (const { fdb, flood } of vxlan) fdb.learn(hi, lo, flood.list()[0]!, HEARD_S);
+    let now_ms = 0;
+    const slowly = () => (now_ms += 6);
+    const { tunnels, peers, fdbEntries } = context;
+    const { events } = daemonEvents(context);
+    const ageing = new Ageing(tunnels, peers, fdbEntries, events, slowly);
+    const known = () => vxlan.filter(({ fdb }) => fdb.get(hi, lo) !== undefined).length;
+    const late_s = HEARD_S + 2 * AGEING_S;
+    expect([ageing.run(late_s), known()]).toEqual([true, 3]);
+    expect([ageing.run(late_s), known()]).toEqual([true, 1]);
+    expect([ageing.run(late_s), known()]).toEqual([false, 0]);
+    expect([ageing.run(late_s + 1), known()]).toEqual([false, 0]); // nobody is due
+  });
+
   it("does not sweep every second", () => {
     const { ageing, knows } = heard();
     ageing.run(HEARD_S + AGEING_S - 1);

@@ -52,7 +52,7 @@ const tableChange = (
   change: Partial<FdbTableChange> = {},
 ): FdbTableChange => ({
   ...{ op: "new", tunnel: vxlan, mac: { hi: HI, lo: LO }, remote, state: "permanent" },
-  ...{ router: false, dst: PEER, port: 4789, vni: 100 },
+  ...{ router: false, externLearn: false, dst: PEER, port: 4789, vni: 100 },
   ...change,
 });
 

@@ -89,6 +89,19 @@ describe("a multicast MAC", () => {
     change(context, "append", "33:33:00:00:00:01", { dst: C });
   });
 
+  it("leads to the tunnel's own group too, and to no other", () => {
+    const grouped = ROOMY.replace("remotes:", "dev: eth0\n    group: 239.1.1.1\n    remotes:");
+    const context = controlContext(grouped);
+    expect(lines(context, ZERO)).toEqual(["239.1.1.1 permanent", `${B} permanent`]);
+    change(context, "del", ZERO, { dst: "239.1.1.1" });
+    expect(lines(context, ZERO)).toEqual([`${B} permanent`]);
+    change(context, "append", ZERO, { dst: "239.1.1.1" });
+    expect(lines(context, ZERO)).toEqual([`${B} permanent`, "239.1.1.1 permanent"]);
+    expect(() => change(context, "append", ZERO, { dst: "239.1.1.2" })).toThrow(
+      code("FDB_REFUSED"),
+    );
+  });
+
   it("may stand in the config, with several remotes", () => {
     const entry = (dst: string) => `{ mac: "${GROUP}", dst: ${dst} }`;
     const router = `{ mac: "${OTHER}", dst: ${C}, router: true }`;
@@ -176,6 +189,16 @@ describe("a dynamic entry", () => {
     context.fdbEntries.sweep(context.vxlan, monotonicSeconds(), 0);
     expect(lines(context, OTHER)).toEqual([`${B} dynamic`]);
     expect(remotesOf(context)).toEqual([`${B} 1`, `${C} 1`]);
+  });
+
+  it("that was moved and forgotten holds nothing when it is made anew before a sweep", () => {
+    const context = controlContext(ROOMY);
+    change(context, "add", OTHER, { dst: D, state: "dynamic" });
+    learn(context, OTHER, C);
+    change(context, "del", ENTRY); // and with its remote what was learned from it
+    expect(lines(context, OTHER)).toEqual([]);
+    change(context, "add", OTHER, { dst: B, state: "dynamic" });
+    expect(remotesOf(context)).toEqual([`${B} 2`]);
   });
 
   it("gives its remote back once, whatever becomes of it", () => {
