@@ -46,7 +46,7 @@ export interface RemoteStatus {
   macs?: number | undefined;
   /** Largest outer packet that reaches it unfragmented, as far as is known. */
   pmtu_bytes: number;
-  /** Short words: "flood", "learned", "no-gso" ... */
+  /** Short words: "flood", "learned", "group" (a multicast group), "no-gso" ... */
   flags: string[];
   egress: Traffic;
   ingress: Traffic;
