@@ -162,6 +162,8 @@ export interface FdbEntry {
   port?: number | undefined;
   /** Only when it differs from the tunnel's own VNI. */
   vni?: number | undefined;
+  /** Of a multicast group: the device on which it is joined. */
+  via?: string | undefined;
   /** What was learned is "dynamic". */
   state: FdbStateWord;
   /** NTF_ROUTER; absent: no. */

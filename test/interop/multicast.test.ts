@@ -150,6 +150,8 @@ describe("a group", () => {
       `dev: eth0\n    ttl: 9\n    remotes: [${c.ips[4]}]`,
     );
     const daemon = await bed.start(a.ns, config);
+    const [shown] = await culvertJson<FdbLine[]>(daemon, "fdb", "show", "dst", groups[4]);
+    expect(shown).toMatchObject({ dst: groups[4], viaIf: "eth0" });
     const { tunnels } = await culvertJson<StatusReport>(daemon, "status");
     const flags = tunnels[0]!.remotes.map((remote) => [remote.address, remote.flags]);
     expect(Object.fromEntries(flags)).toEqual({

@@ -88,6 +88,22 @@ describe("fdb", () => {
     expect(await output("fdb show dev ipip0 -j")).toBe("[]\n");
   });
 
+  it("names the device of a multicast group as bridge does", async () => {
+    daemon.target.fdb = [{ ...daemon.target.fdb[0]!, dst: "239.1.1.1", via: "eth0" }];
+    expect(await output("fdb show dev vxlan100")).toBe(
+      "00:00:00:00:00:00 dst 239.1.1.1 via eth0 self permanent\n",
+    );
+    expect(JSON.parse(await output("fdb show dev vxlan100 -j"))).toEqual([
+      {
+        mac: "00:00:00:00:00:00",
+        dst: "239.1.1.1",
+        viaIf: "eth0",
+        flags: ["self"],
+        state: "permanent",
+      },
+    ]);
+  });
+
   it("says how many entries it removed", async () => {
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("1 entry removed\n");
     expect(await output("fdb flush dev vxlan100 dynamic")).toBe("0 entries removed\n");
