@@ -34,6 +34,12 @@ export function daemonClient(options: DaemonOptions): ControlClient {
   return createControlClient({ socketPath: options.socket });
 }
 
+/** Operations of bridge(8) and ip-neighbour(8) that culvert has under another name. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  get: "`show` with an address prints its entry",
+  change: "`replace` changes an entry, or adds it",
+};
+
 export interface OperationSpec {
   readonly name: string;
   readonly alias?: string;
@@ -90,7 +96,7 @@ export function operationsCommand(
       const meant = suggest(typed, names);
       throw usageError(
         `${name}: unknown operation "${typed}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
-        `operations: ${operations.map((operation) => operation.name).join(", ")}`,
+        operationHint(typed, operations),
       );
     });
   for (const operation of operations) {
@@ -106,4 +112,10 @@ export function operationsCommand(
     command.addCommand(child);
   }
   return command;
+}
+
+function operationHint(typed: string, operations: readonly OperationSpec[]): string {
+  const names = operations.map(({ name }) => name);
+  const other = Object.hasOwn(ELSEWHERE, typed) && !names.includes("get") ? ELSEWHERE[typed] : "";
+  return `${other === "" ? "" : `${other}; `}operations: ${names.join(", ")}`;
 }

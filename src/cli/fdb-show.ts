@@ -61,6 +61,7 @@ function fdbLine(entry: FdbEntry, style: FdbStyle): string {
   words.push("dst", entry.dst);
   if (entry.port !== undefined) words.push("port", String(entry.port));
   if (entry.vni !== undefined) words.push("vni", String(entry.vni));
+  if (entry.via !== undefined) words.push("via", entry.via);
   if (style.withTimes) words.push("used", `${entry.used_s}/${entry.updated_s}`);
   words.push(...bridgeFlags(entry), bridgeState(entry));
   return `${words.join(" ")}\n`;
@@ -74,6 +75,7 @@ function fdbJson(entry: FdbEntry, style: FdbStyle): object {
     dst: entry.dst,
     ...(entry.port === undefined ? {} : { port: entry.port }),
     ...(entry.vni === undefined ? {} : { vni: entry.vni }),
+    ...(entry.via === undefined ? {} : { viaIf: entry.via }),
     ...(style.withTimes ? { used: entry.used_s, updated: entry.updated_s } : {}),
     flags: bridgeFlags(entry),
     state: bridgeState(entry),

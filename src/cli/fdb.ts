@@ -101,8 +101,7 @@ export function fdbCommand(io: CliIo, finish: (status: ExitStatus) => void): Com
         words: SHOW.usage.replace("culvert fdb show ", ""),
         grammar: SHOW,
         run: (words, command) => show(io, words, command),
-        extend: (command) =>
-          command.option("-s, --statistics", "also print seconds since use and update"),
+        extend: withStatistics,
       },
       change("add", "add an entry; an existing one is an error"),
       change("append", "add one more remote to an all-zero or multicast MAC"),
@@ -123,7 +122,13 @@ export function fdbCommand(io: CliIo, finish: (status: ExitStatus) => void): Com
       return options.batch !== undefined;
     },
   );
+  withStatistics(command);
   return withBatchOptions(command);
+}
+
+/** Before and after the operation, as -j. */
+function withStatistics(command: Command): void {
+  command.option("-s, --statistics", "(show) also print seconds since use and update");
 }
 
 function changeOf(op: FdbChange["op"], words: readonly string[]): FdbChange {

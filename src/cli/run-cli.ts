@@ -1,7 +1,7 @@
 // The whole command line as a function: argv in, exit status out. Prints errors; must not exit the
 // process, so that tests can call it.
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { suggest } from "../config/suggest.js";
 import { culvertVersion } from "../control/version.js";
 import { CulvertError, ExitStatus } from "../errors.js";
@@ -49,6 +49,8 @@ async function buildProgram(
     .version(culvertVersion(), "-V, --version")
     .option("--socket <path>", "control socket of the daemon, for commands that talk to one")
     .option("-j, --json", "print JSON")
+    // As in `bridge -s fdb show`; what has no statistics ignores it, as there.
+    .addOption(new Option("-s, --statistics", "with more detail (fdb show)").hideHelp())
     .addHelpText("after", EXAMPLES)
     .enablePositionalOptions()
     .helpCommand(true)

@@ -82,8 +82,8 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   ];
   const rows = remotes.map((remote) => [
     remoteName(remote),
-    remote.state ?? "-",
-    remote.last_seen_s_ago === null ? "never" : `${formatDuration(remote.last_seen_s_ago)} ago`,
+    isGroup(remote) ? "-" : (remote.state ?? "-"),
+    isGroup(remote) ? "-" : formatLastSeen(remote.last_seen_s_ago),
     remote.rtt_us === undefined || remote.rtt_us === null ? "-" : formatRtt(remote.rtt_us),
     formatLoss(remote.loss),
     remote.macs === undefined ? "-" : String(remote.macs),
@@ -95,6 +95,15 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   const numbers = Array.from({ length: titles.length - 2 }, () => "right" as const);
   const align: Align[] = ["left", "left", ...numbers, "left"];
   return formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+}
+
+/** Packets are sent to a multicast group, and come from its members alone. */
+function isGroup(remote: RemoteStatus): boolean {
+  return remote.flags.includes("group");
+}
+
+function formatLastSeen(seconds: number | null): string {
+  return seconds === null ? "never" : `${formatDuration(seconds)} ago`;
 }
 
 /** `0/1.5%`: of packets to the peer, of those from it. */

@@ -145,8 +145,11 @@ export const underlayFault: Fault = (text) => {
     const linkLocal = address.bytes[0] === 0xfe && (address.bytes[1] & 0xc0) === 0x80;
     if (linkLocal) return "an IPv6 address that is not link-local";
   }
-  if (address === undefined || text.includes("%") || !isUnicast(address)) return EXPECTED_UNDERLAY;
-  return undefined;
+  if (address === undefined || text.includes("%")) return EXPECTED_UNDERLAY;
+  if (groupFault(text) === undefined) {
+    return `${EXPECTED_UNDERLAY}; a multicast group stands in \`group\` of the tunnel`;
+  }
+  return isUnicast(address) ? undefined : EXPECTED_UNDERLAY;
 };
 
 /** One host of the overlay. */

@@ -24,6 +24,19 @@ const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   udpcsum: ["udp_csum"],
 };
 
+/** Options of ip-link(8) for which there is no key, each with what there is instead. */
+const WITHOUT_KEY: Readonly<Record<string, string>> = {
+  external: "a tunnel for each VNI: metadata of `external` does not reach a TAP",
+  vnifilter: "a tunnel for each VNI: metadata of `external` does not reach a TAP",
+  gpe: "no such key: VXLAN-GPE is not supported",
+  localbypass: "no such key: a remote that is this host gets packets like any other",
+};
+
+/** What to say of an option that culvert has not; undefined for any other word. */
+export function insteadOf(word: string): string | undefined {
+  return Object.hasOwn(WITHOUT_KEY, word) ? WITHOUT_KEY[word] : undefined;
+}
+
 /** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];

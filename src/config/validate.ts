@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { Finding, Path } from "./problems.js";
 import { quote } from "./problems.js";
 import { type ConfigDocument, configSchema, knownKeysOf, typelessTunnelSchema } from "./schema.js";
-import { suggest } from "./suggest.js";
+import { insteadOf, suggest } from "./suggest.js";
 
 type Issue = z.core.$ZodIssue;
 
@@ -46,7 +46,7 @@ function unknownKeys(issue: Issue & { code: "unrecognized_keys" }, base: Path): 
   const known = knownKeysOf(issue.message);
   return issue.keys.map((key) => {
     const near = suggest(key, known);
-    const others = `one of the keys ${known.join(", ")}`;
+    const others = insteadOf(key) ?? `one of the keys ${known.join(", ")}`;
     const expected = near === undefined ? others : `a known key (did you mean ${near}?)`;
     return { path: [...base, key], at: "key", expected, got: `the unknown key ${quote(key)}` };
   });

@@ -46,7 +46,7 @@ export interface RemoteStatus {
   macs?: number | undefined;
   /** Largest outer packet that reaches it unfragmented, as far as is known. */
   pmtu_bytes: number;
-  /** Short words: "flood", "learned", "no-gso" ... */
+  /** Short words: "flood", "learned", "group" (a multicast group), "no-gso" ... */
   flags: string[];
   egress: Traffic;
   ingress: Traffic;
@@ -162,6 +162,8 @@ export interface FdbEntry {
   port?: number | undefined;
   /** Only when it differs from the tunnel's own VNI. */
   vni?: number | undefined;
+  /** Of a multicast group: the device on which it is joined. */
+  via?: string | undefined;
   /** What was learned is "dynamic". */
   state: FdbStateWord;
   /** NTF_ROUTER; absent: no. */

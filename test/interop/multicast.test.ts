@@ -3,6 +3,7 @@
 // and MLD; one group serves several VNIs.
 
 import { describe, expect, it } from "vitest";
+import type { StatusReport } from "../../src/control/target.js";
 import type { Cleanup } from "../../src/testbed/cleanup.js";
 import type { Daemon } from "../../src/testbed/daemon.js";
 import { addVeth, Namespace } from "../../src/testbed/namespace.js";
@@ -170,7 +171,15 @@ describe("a group", () => {
       "dev: eth0",
       `dev: eth0\n    ttl: 9\n    remotes: [${c.ips[4]}]`,
     );
-    await bed.start(a.ns, config);
+    const daemon = await bed.start(a.ns, config);
+    const [shown] = await culvertJson<FdbLine[]>(daemon, "fdb", "show", "dst", groups[4]);
+    expect(shown).toMatchObject({ dst: groups[4], viaIf: "eth0" });
+    const { tunnels } = await culvertJson<StatusReport>(daemon, "status");
+    const flags = tunnels[0]!.remotes.map((remote) => [remote.address, remote.flags]);
+    expect(Object.fromEntries(flags)).toEqual({
+      [groups[4]]: ["flood", "group"],
+      [c.ips[4]]: ["configured", "flood"],
+    });
     a.ns.run("sh", "-c", `ping -c 1 -W 1 ${overlayIp(100, 1)} || true`);
     const seen = `vxlan && arp.opcode == 1 && ip.dst == ${groups[4]}`;
     await eventually(() => {

@@ -4,8 +4,9 @@
 import type { FdbEntry as FdbLine, FdbPage, FdbPageQuery, FdbQuery } from "../../control/target.js";
 import { CulvertError } from "../../errors.js";
 import { FDB_EXTERN, FDB_ROUTER, type FdbEntry } from "../../fdb/fdb.js";
+import type { RemoteEntry } from "../../remotes/remote-rows.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
-import { formatIp } from "../../wire/ip-address.js";
+import { formatIp, isMulticastIp } from "../../wire/ip-address.js";
 import { formatMac, isListMac, type Mac } from "../../wire/mac.js";
 import { macOf } from "../addresses.js";
 import type { VxlanRuntime } from "../tunnel.js";
@@ -58,6 +59,8 @@ export function fdbPage(context: ControlContext, query: FdbPageQuery): FdbPage {
   return { entries: lister.lines };
 }
 
+type Place = Pick<FdbLine, "dst" | "port" | "vni" | "via">;
+
 class Lister {
   readonly lines: FdbLine[] = [];
   readonly #context: ControlContext;
@@ -66,7 +69,7 @@ class Lister {
   readonly #remoteMatches: (row: number) => boolean;
   readonly #now_s = monotonicSeconds();
   /** What lines say of a remote, by row: many entries share few remotes. */
-  readonly #places = new Map<number, Pick<FdbLine, "dst" | "port" | "vni">>();
+  readonly #places = new Map<number, Place>();
 
   constructor(context: ControlContext, query: FdbQuery) {
     this.#context = context;
@@ -120,16 +123,22 @@ class Lister {
     };
   }
 
-  #place({ config }: VxlanRuntime, row: number): Pick<FdbLine, "dst" | "port" | "vni"> {
+  #place({ config }: VxlanRuntime, row: number): Place {
     const known = this.#places.get(row);
     if (known !== undefined) return known;
     const remote = this.#context.remotes.get(row);
-    const place = {
-      dst: remote === undefined ? "" : formatIp(...remote.address),
-      ...(remote === undefined || remote.port === config.port ? {} : { port: remote.port }),
-      ...(remote === undefined || remote.vni === config.vni ? {} : { vni: remote.vni }),
-    };
+    const place = remote === undefined ? { dst: "" } : placeOf(config, remote);
     this.#places.set(row, place);
     return place;
   }
+}
+
+function placeOf(config: VxlanRuntime["config"], { address, port, vni }: RemoteEntry): Place {
+  const [w0, w1, w2, w3] = address;
+  return {
+    dst: formatIp(w0, w1, w2, w3),
+    ...(port === config.port ? {} : { port }),
+    ...(vni === config.vni ? {} : { vni }),
+    ...(isMulticastIp({ w0, w1, w2, w3 }) ? { via: config.dev } : {}),
+  };
 }

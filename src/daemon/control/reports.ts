@@ -30,7 +30,7 @@ import {
   REMOTE_DROP_REASONS,
 } from "../../telemetry/drop-reasons.js";
 import type { MetricsSample } from "../../telemetry/metrics.js";
-import { formatIp } from "../../wire/ip-address.js";
+import { formatIp, isMulticastIp } from "../../wire/ip-address.js";
 import { formatMac } from "../../wire/mac.js";
 import { textOf } from "../addresses.js";
 import type { TunnelRuntime } from "../tunnel.js";
@@ -147,6 +147,8 @@ function remoteStatus(
   if ((row.flags & REMOTE_FLAG_LEARNED) !== 0) flags.push("learned");
   if ((row.flags & REMOTE_FLAG_NO_GSO) !== 0) flags.push("no-gso");
   if (flooded) flags.push("flood");
+  const [w0, w1, w2, w3] = row.address;
+  if (isMulticastIp({ w0, w1, w2, w3 })) flags.push("group");
   const { egress, ingress } = peerTraffic(context, row);
   return {
     ...peerName(tunnel, row),

@@ -156,6 +156,8 @@ describe("is refused with exit status 2 and sends nothing", () => {
     ["status --jsno", "unknown option '--jsno'"],
     ["fdb shwo", 'unknown operation "shwo"; did you mean "show"?'],
     ["fdb dev vxlan100", 'unknown operation "dev"'],
+    [`fdb get ${MAC} dev vxlan100`, "`show` with an address prints its entry; operations: show"],
+    ["neigh change 192.168.11.1", "`replace` changes an entry"],
     ["fdb show dev", '"dev" needs a value'],
     ["fdb show dev a brport b", "mean the same"],
     ["fdb show br br0", '"br" is not supported'],

@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { formatStatus } from "../../../src/cli/status.js";
 import { type CliSetting, culvert, type Daemon, startDaemon } from "./harness.js";
 
 const MAC = "02:00:00:00:00:0b";
@@ -58,6 +59,9 @@ describe("fdb", () => {
         "02:00:00:00:00:0c dev vxlan100 dst fd00::22 port 99 vni 7 self \n" +
         "02:00:00:00:00:0d dev vxlan100 dst 10.57.4.21 self router extern_learn static\n",
     );
+    for (const early of ["-s fdb show", "fdb -s show"]) {
+      expect(await output(`${early} dst fd00::22 dev vxlan100`)).toContain(" used ");
+    }
     expect(await output("fdb show -s dst fd00::22 dev vxlan100")).toBe(
       "02:00:00:00:00:0c dst fd00::22 port 99 vni 7 used 7/12 self \n",
     );
@@ -82,6 +86,22 @@ describe("fdb", () => {
       },
     ]);
     expect(await output("fdb show dev ipip0 -j")).toBe("[]\n");
+  });
+
+  it("names the device of a multicast group as bridge does", async () => {
+    daemon.target.fdb = [{ ...daemon.target.fdb[0]!, dst: "239.1.1.1", via: "eth0" }];
+    expect(await output("fdb show dev vxlan100")).toBe(
+      "00:00:00:00:00:00 dst 239.1.1.1 via eth0 self permanent\n",
+    );
+    expect(JSON.parse(await output("fdb show dev vxlan100 -j"))).toEqual([
+      {
+        mac: "00:00:00:00:00:00",
+        dst: "239.1.1.1",
+        viaIf: "eth0",
+        flags: ["self"],
+        state: "permanent",
+      },
+    ]);
   });
 
   it("says how many entries it removed", async () => {
@@ -139,6 +159,14 @@ describe("route", () => {
 });
 
 describe("status", () => {
+  it("says of a multicast group neither state nor when it was heard", () => {
+    const report = daemon.target.status();
+    const [tunnel] = report.tunnels;
+    const group = { ...tunnel!.remotes[1]!, address: "239.1.1.1", flags: ["flood", "group"] };
+    const text = formatStatus({ ...report, tunnels: [{ ...tunnel!, remotes: [group] }] });
+    expect(text).toMatch(/239\.1\.1\.1\S* vni 7 +- +- +- +- +0 /);
+  });
+
   it("prints a page for people", async () => {
     expect(await output("status")).toBe(
       [

@@ -325,6 +325,14 @@ const CROSS_CASES: Case[] = [
     '"fd00::/64"',
   ],
   [
+    vxlanWith("external: true"),
+    6,
+    5,
+    "tunnels[0].external",
+    "a tunnel for each VNI: metadata of `external` does not reach a TAP",
+    'the unknown key "external"',
+  ],
+  [
     ipipWith("vni: 5"),
     5,
     5,

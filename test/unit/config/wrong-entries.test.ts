@@ -4,6 +4,7 @@ import { describe, it } from "vitest";
 import { type Case, expectOnlyProblem, titled, vxlanWith } from "./documents.js";
 
 const UNICAST = "a unicast IP address such as 10.57.4.20 or fd00::20";
+const NO_GROUP = `${UNICAST}; a multicast group stands in \`group\` of the tunnel`;
 const FDB_MAC =
   "a MAC address such as 02:00:00:00:00:0b, or 00:00:00:00:00:00 for a flood list entry";
 
@@ -32,7 +33,7 @@ const LINE_CASES: Case[] = (
       "a known key (did you mean remotes?)",
       'the unknown key "remoets"',
     ],
-    ["remotes: [224.0.0.1]", 15, "remotes[0]", UNICAST, '"224.0.0.1"'],
+    ["remotes: [224.0.0.1]", 15, "remotes[0]", NO_GROUP, '"224.0.0.1"'],
     ["remotes: [0.0.0.0]", 15, "remotes[0]", UNICAST, '"0.0.0.0"'],
     ["remotes: [10.0.0.02]", 15, "remotes[0]", UNICAST, '"10.0.0.02"'],
     ['remotes: ["::ffff:10.0.0.2"]', 15, "remotes[0]", UNICAST, '"::ffff:10.0.0.2"'],
