@@ -196,7 +196,7 @@ async function* lineBlocks(input: AsyncIterable<Uint8Array | string>): AsyncGene
       const said = continued + (comment < 0 ? text : text.slice(0, comment)).trimEnd();
       continued = said.endsWith("\\") ? `${said.slice(0, -1)} ` : "";
       if (continued !== "") continue;
-      const words = said.split(/\s+/).filter((word) => word !== "");
+      const words = wordsOf(said);
       if (words.length > 0) lines.push({ number, words });
     }
     return lines;
@@ -209,6 +209,13 @@ async function* lineBlocks(input: AsyncIterable<Uint8Array | string>): AsyncGene
     if (rest.length + continued.length > MAX_LINE_CHARS) throw lineTooLong(number + 1);
   }
   yield linesOf([rest, ""]);
+}
+
+/** As iproute2 does (lib/utils.c, makeargs): a word may stand in quotes of either kind. */
+function wordsOf(line: string): string[] {
+  if (!/["']/.test(line)) return line.split(/\s+/).filter((word) => word !== "");
+  const words = line.matchAll(/"([^"]*)"|'([^']*)'|\S+/g);
+  return Array.from(words, ([all, double, single]) => double ?? single ?? all);
 }
 
 /** What is no text of lines must not be gathered without end. */

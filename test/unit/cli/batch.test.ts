@@ -54,6 +54,15 @@ describe("fdb batch", () => {
     expect(blocks).toBeLessThan(20);
   });
 
+  it("takes words in quotes and lines that end as on Windows", async () => {
+    const lines = `fdb add "02:00:00:00:01:05" dev 'vxlan100' dst 10.57.4.21\r\nadd ${entry(6)}\r\n`;
+    expect(await output("fdb -b -", { input: [lines] })).toBe("");
+    const macs = daemon.target.fdb.map(({ mac }) => mac);
+    expect(macs).toEqual(expect.arrayContaining(["02:00:00:00:01:05", "02:00:00:00:01:06"]));
+    const open = await run("fdb -b -", { input: ['add "02:00:00:00:01:07 dev vxlan100\n'] });
+    expect(open.err).toContain("is not a MAC address");
+  });
+
   it("ends at the first refusal and says on which line, as bridge -batch", async () => {
     const lines = [`add ${entry(1)}`, "", `add ${entry(1)}`, `add ${entry(2)}`];
     const result = await run("fdb -b -", {
