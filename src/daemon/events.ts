@@ -142,9 +142,11 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     const kind = record[EVENT_KIND];
     if (kind === EVENT_REFUSED) return this.#refused(tunnel, record);
     if (tunnel.type !== "vxlan") return;
-    if (kind === EVENT_L2MISS) return this.#missMac(tunnel, record);
-    if (kind === EVENT_L3MISS) return this.#missIp(tunnel, record);
-    this.#learned(tunnel, record);
+    if (kind !== EVENT_L2MISS && kind !== EVENT_L3MISS) return this.#learned(tunnel, record);
+    // Those beyond what a worker may report per second; the next one has their number.
+    if (record[EVENT_UNREPORTED] > 0) this.lost(record[EVENT_UNREPORTED]);
+    if (kind === EVENT_L2MISS) this.#missMac(tunnel, record);
+    else this.#missIp(tunnel, record);
   }
 
   /** From the inbox. */

@@ -7,6 +7,7 @@ import { Ageing } from "../../../src/daemon/ageing.js";
 import { SILENT_S } from "../../../src/daemon/peer-watch.js";
 import { MAX_REFUSED_SOURCES } from "../../../src/daemon/refusals.js";
 import type { FdbTableChange } from "../../../src/daemon/table-changes.js";
+import { LEARNED_PER_SECOND } from "../../../src/events/event-budget.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { DropReasons } from "../../../src/telemetry/drop-reasons.js";
 import { ip, mac } from "../forwarding/frames.js";
@@ -180,6 +181,34 @@ describe("workers", () => {
       expect(kinds(fixture)).toEqual(text === wanted ? [stale, stale] : []);
       fixture.events.stop();
     }
+  });
+
+  it("tell of a hundred misses per second, and then how many there were besides", async () => {
+    const text = TWO_TUNNELS.replace("vni: 100\n", "vni: 100\n    l2miss: true\n");
+    const fixture = started(text);
+    const { told, lost } = listen(fixture, { kinds: ["miss"] });
+    for (let n = 0; n < 150; n++) fixture.reporter.l2miss(0, HI, LO | 0);
+    await fixture.settle();
+    expect([told.length, lost]).toEqual([100, []]);
+    fixture.reporter.begin(2);
+    fixture.reporter.l2miss(0, HI, LO | 0);
+    await fixture.settle();
+    expect([told.length, lost]).toEqual([101, [50]]);
+  });
+
+  it("tell once how many learned MACs nobody hears of", async () => {
+    const fixture = started();
+    const { told, lost } = listen(fixture, { kinds: ["fdb"] });
+    const { reporter, row } = fixture;
+    for (let n = 0; n < LEARNED_PER_SECOND + 7; n++) {
+      reporter.learned(0, HI, n, row);
+      if (n % 256 === 0) await fixture.settle();
+    }
+    reporter.begin(2);
+    reporter.learned(0, HI, LO | 0, row);
+    await fixture.settle();
+    expect(told).toHaveLength(LEARNED_PER_SECOND + 1);
+    expect(lost).toEqual([7]);
   });
 
   it("tell of refusals: one warning per source and minute, with their number", async () => {
