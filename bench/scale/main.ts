@@ -8,6 +8,7 @@ import { rowsText, type Scale } from "./harness.js";
 
 const SCALES: Readonly<Record<string, () => Promise<Scale>>> = {
   fuzz: async () => (await import("./fuzz.js")).scale,
+  wire: async () => (await import("./wire.js")).scale,
   fdb: async () => (await import("./fdb.js")).scale,
   batch: async () => (await import("./fdb.js")).batch,
   vnis: async () => (await import("./vnis.js")).scale,
