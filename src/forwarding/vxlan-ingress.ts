@@ -135,9 +135,19 @@ export class VxlanIngress extends ReceiveLoop {
     const remote = this.admit(run, tunnel.index, tunnel.sources, now_s);
     if (remote < 0) return;
     const reason = this.#inspect(tunnel, row, remote, now_s);
-    if (reason >= 0) return this.counters.dropOf(tunnel.index, remote, reason, segments);
+    if (reason >= 0) return this.#refuse(tunnel, row, remote, reason);
     runs[row + RUN_STRIP] = VXLAN_HEADER_BYTES;
     this.writer.assign(run, tunnel.device, remote);
+  }
+
+  #refuse({ index }: VxlanTunnel, row: number, remote: number, reason: number): void {
+    const { runs } = this.batch;
+    const segments = runs[row + RUN_SEGMENTS];
+    this.counters.dropOf(index, remote, reason, segments);
+    // A matter of policy between two administrators: they will ask who it was.
+    if (reason === GBP_DENIED) {
+      this.events.refusedSource(index, reason, runs, row + RUN_ADDRESS, segments);
+    }
   }
 
   /** No I flag: a keepalive, else a fault. */

@@ -73,6 +73,15 @@ describe("events of ingress", () => {
     ]);
   });
 
+  it("are sources of a policy group that is not let in", () => {
+    const { host, told } = hostWith({ gbpId: 7, gbpAllow: [7] });
+    host.receiveUdp(datagram(frame4()));
+    const { w0, w1, w2, w3 } = ip(HOST_B);
+    expect(told(EVENT_KIND, EVENT_REASON, EVENT_COUNT, ...ADDRESS)).toEqual([
+      [EVENT_REFUSED, DropReasons.gbpDenied.id, 1, w0, w1, w2, w3],
+    ]);
+  });
+
   it("are MACs that a static entry or a full table keeps from being learned", () => {
     const { host, rows, told, tunnel } = hostWith({ maxEntries: 1 });
     tunnel.fdb.add(HI, LO, rows[1], FDB_STATIC, 1);
