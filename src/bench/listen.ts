@@ -156,9 +156,14 @@ function turnAway(socket: Socket): void {
 /** Until the peer has taken what was written, or is gone: `once` throws for neither. */
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
+    const settle = () => {
+      socket.off("drain", settle);
+      socket.off("close", settle);
+      resolve();
+    };
     // Its "close" may be over.
-    if (socket.destroyed) resolve();
-    socket.once("drain", resolve);
-    socket.once("close", () => resolve());
+    if (socket.destroyed) return settle();
+    socket.on("drain", settle);
+    socket.on("close", settle);
   });
 }
