@@ -89,7 +89,7 @@ export interface Native {
   ): number;
   /** Joins a multicast group on a device until the socket is closed: 0 or -errno. */
   groupJoin(fd: number, family: number, group: Int32Array, ifindex: number): number;
-  /** Device and TTL of what the socket sends to groups; nothing of it loops back: 0 or -errno. */
+  /** Device and TTL of what the socket sends to groups: 0 or -errno. */
   groupSend(fd: number, family: number, ifindex: number, ttl: number): number;
 
   pollCreate(): number;

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "../include/abi.h"
-#include "checksum.h"
+#include "address.h"
 #include "napi-args.h"
 #include "pending-error.h"
 #include "register.h"
@@ -28,19 +28,12 @@ napi_value datagramSend(napi_env env, napi_callback_info info) {
       port > 65535 || ttl < 0 || ttl > 255 || length > static_cast<size_t>(MAX_UDP_PAYLOAD)) {
     return integerResult(env, -EINVAL);
   }
-  sockaddr_in6 six{};
-  sockaddr_in four{};
+  sockaddr_in6 name;
   const bool v6 = family == 6;
-  six.sin6_family = AF_INET6;
-  six.sin6_port = htons(static_cast<uint16_t>(port));
-  for (int i = 0; i < 4; i++) storeBig32(six.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(address[at + i]));
-  four.sin_family = AF_INET;
-  four.sin_port = six.sin6_port;
-  four.sin_addr.s_addr = htonl(static_cast<uint32_t>(address[at + 3]));
   iovec vector{bytes, length};
   msghdr message{};
-  message.msg_name = v6 ? static_cast<void*>(&six) : static_cast<void*>(&four);
-  message.msg_namelen = v6 ? sizeof six : sizeof four;
+  message.msg_name = &name;
+  message.msg_namelen = makeAddress(name, family, address + at, port);
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
   alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};

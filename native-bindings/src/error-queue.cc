@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "../include/abi.h"
-#include "checksum.h"
+#include "address.h"
 #include "napi-args.h"
 #include "register.h"
 
@@ -39,17 +39,7 @@ void fillError(int32_t* row, const sock_extended_err& error, const sockaddr_in6&
   row[ERROR_TYPE] = icmp ? error.ee_type : -1;
   row[ERROR_CODE] = error.ee_code;
   row[ERROR_MTU] = error.ee_errno == EMSGSIZE ? static_cast<int32_t>(error.ee_info) : 0;
-  const bool v6 = name.sin6_family == AF_INET6;
-  row[ERROR_FAMILY] = v6 ? 6 : 4;
-  if (v6) {
-    for (int i = 0; i < 4; i++) {
-      row[ERROR_ADDRESS + i] = static_cast<int32_t>(loadBig32(name.sin6_addr.s6_addr + 4 * i));
-    }
-  } else {
-    row[ERROR_ADDRESS + 2] = 0xffff;
-    row[ERROR_ADDRESS + 3] =
-        static_cast<int32_t>(ntohl(reinterpret_cast<const sockaddr_in*>(&name)->sin_addr.s_addr));
-  }
+  row[ERROR_FAMILY] = readAddress(name, row + ERROR_ADDRESS);
   row[ERROR_PORT] = ntohs(name.sin6_port);  // same place as sin_port
   const bool quoted = payloadBytes >= static_cast<ssize_t>(VXLAN_BYTES) && (payload[0] & VXLAN_FLAG_VNI) != 0;
   row[ERROR_VNI] = quoted ? static_cast<int32_t>(loadBig32(payload + 4) >> 8) : -1;

@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 
+#include "address.h"
 #include "checksum.h"
 #include "register.h"
 
@@ -27,8 +28,7 @@ struct Received {
   uint32_t offset, length, gsoSize;
   int32_t tos;
   bool truncated;
-  int family;
-  uint32_t address[4];
+  int32_t family, address[4];
   uint16_t port;
 };
 
@@ -49,18 +49,8 @@ void readControl(const msghdr& header, Received& r) {
 }
 
 void readSource(const sockaddr_in6& name, Received& r) {
-  if (name.sin6_family == AF_INET6) {
-    r.family = 6;
-    for (int i = 0; i < 4; i++) r.address[i] = loadBig32(name.sin6_addr.s6_addr + 4 * i);
-    r.port = ntohs(name.sin6_port);
-    return;
-  }
-  const sockaddr_in* four = reinterpret_cast<const sockaddr_in*>(&name);
-  r.family = 4;
-  r.address[0] = r.address[1] = 0;
-  r.address[2] = 0xffff;
-  r.address[3] = ntohl(four->sin_addr.s_addr);
-  r.port = ntohs(four->sin_port);
+  r.family = readAddress(name, r.address);
+  r.port = ntohs(name.sin6_port);  // same place as sin_port
 }
 
 void addRun(Ingress& in, int32_t row, const Received& r, uint32_t at, uint32_t length, uint32_t segment,
@@ -72,7 +62,7 @@ void addRun(Ingress& in, int32_t row, const Received& r, uint32_t at, uint32_t l
   run[RUN_SEGMENT_BYTES] = static_cast<int32_t>(segment);
   run[RUN_SEGMENTS] = static_cast<int32_t>(count);
   run[RUN_FAMILY] = r.family;
-  for (int i = 0; i < 4; i++) run[RUN_ADDRESS + i] = static_cast<int32_t>(r.address[i]);
+  for (int i = 0; i < 4; i++) run[RUN_ADDRESS + i] = r.address[i];
   run[RUN_PORT] = r.port;
   run[RUN_TOS] = r.tos;
   run[RUN_FLAGS] = r.truncated ? RUN_TRUNCATED : 0;

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "checksum.h"
+#include "address.h"
 #include "napi-args.h"
 #include "register.h"
 
@@ -30,9 +30,7 @@ napi_value groupJoin(napi_env env, napi_callback_info info) {
   int result = 0;
   if (family == 6) {
     ipv6_mreq request{};
-    for (int i = 0; i < 4; i++) {
-      storeBig32(request.ipv6mr_multiaddr.s6_addr + 4 * i, static_cast<uint32_t>(group[i]));
-    }
+    storeIpv6(request.ipv6mr_multiaddr, group);
     request.ipv6mr_interface = static_cast<unsigned>(ifindex);
     result = setOption(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, request);
   } else {
@@ -45,8 +43,7 @@ napi_value groupJoin(napi_env env, napi_callback_info info) {
 }
 
 // groupSend(fd, family, ifindex, ttl): what the socket sends to groups leaves through that device with that TTL or hop
-// limit, and does not come back to sockets of this host, as with the kernel's vxlan (setup_udp_tunnel_sock, "Disable
-// multicast loopback"); 0 or -errno
+// limit; 0 or -errno. That it does not come back to this host holds for every socket (socket.cc).
 napi_value groupSend(napi_env env, napi_callback_info info) {
   Arguments<4> args(env, info);
   const int32_t fd = args.integer(0), family = args.integer(1), ifindex = args.integer(2), ttl = args.integer(3);
@@ -56,13 +53,12 @@ napi_value groupSend(napi_env env, napi_callback_info info) {
   bool ok = false;
   if (family == 6) {
     ok = setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, ifindex) == 0 &&
-         setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl) == 0 &&
-         setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0) == 0;
+         setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl) == 0;
   } else {
     ip_mreqn device{};
     device.imr_ifindex = ifindex;
     ok = setOption(fd, IPPROTO_IP, IP_MULTICAST_IF, device) == 0 &&
-         setOption(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl) == 0 && setOption(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) == 0;
+         setOption(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl) == 0;
   }
   return ok ? integerResult(env, 0) : errnoResult(env);
 }

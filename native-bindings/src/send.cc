@@ -6,6 +6,7 @@
 // Payload is never copied here: iovecs point at arena slices, headers of segments at a scratch area.
 #include <poll.h>
 
+#include "address.h"
 #include "checksum.h"
 #include "egress.h"
 #include "pending-error.h"
@@ -123,25 +124,11 @@ void addVector(Egress& e, const void* data, size_t bytes) {
 void setName(Egress& e, int32_t remote) {
   const uint32_t index = e.messageCount - 1;
   const int32_t* row = e.remotes + remote * REMOTE_WORDS;
-  sockaddr_in6& six = e.names[index];
+  sockaddr_in6& name = e.names[index];
   msghdr& header = e.headers[index].msg_hdr;
-  std::memset(&six, 0, sizeof six);
-  header.msg_name = &six;
-  if (row[REMOTE_FAMILY] == 6) {
-    six.sin6_family = AF_INET6;
-    six.sin6_port = htons(static_cast<uint16_t>(row[REMOTE_PORT]));
-    six.sin6_flowinfo = htonl(e.flowLabel);
-    for (int i = 0; i < 4; i++) {
-      storeBig32(six.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(row[REMOTE_ADDRESS + i]));
-    }
-    header.msg_namelen = sizeof six;
-    return;
-  }
-  sockaddr_in* four = reinterpret_cast<sockaddr_in*>(&six);
-  four->sin_family = AF_INET;
-  four->sin_port = htons(static_cast<uint16_t>(row[REMOTE_PORT]));
-  four->sin_addr.s_addr = htonl(static_cast<uint32_t>(row[REMOTE_ADDRESS + 3]));
-  header.msg_namelen = sizeof(sockaddr_in);
+  header.msg_name = &name;
+  header.msg_namelen = makeAddress(name, row[REMOTE_FAMILY], row + REMOTE_ADDRESS, row[REMOTE_PORT]);
+  if (row[REMOTE_FAMILY] == 6) name.sin6_flowinfo = htonl(e.flowLabel);
 }
 
 // Control messages are written when a message is complete: only then is it known whether it is segmented.

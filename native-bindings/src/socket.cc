@@ -1,6 +1,5 @@
 // Sockets of the underlay: UDP (udp(7)) and raw IPIP (raw(7)). Opening and options only; batches move in egress.cc and
 // ingress.cc. Addresses cross as four words in host order, IPv4 in the last.
-#include <arpa/inet.h>
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -11,7 +10,7 @@
 #include <cstring>
 
 #include "../include/abi.h"
-#include "checksum.h"
+#include "address.h"
 #include "napi-args.h"
 #include "register.h"
 
@@ -51,21 +50,6 @@ int discardInput(int fd) {
   sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 0}};
   sock_fprog program{1, code};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-socklen_t makeAddress(sockaddr_in6& out, int family, const int32_t* words, int port) {
-  std::memset(&out, 0, sizeof out);
-  if (family == 6) {
-    out.sin6_family = AF_INET6;
-    out.sin6_port = htons(static_cast<uint16_t>(port));
-    for (int i = 0; i < 4; i++) storeBig32(out.sin6_addr.s6_addr + 4 * i, static_cast<uint32_t>(words[i]));
-    return sizeof out;
-  }
-  sockaddr_in* four = reinterpret_cast<sockaddr_in*>(&out);
-  four->sin_family = AF_INET;
-  four->sin_port = htons(static_cast<uint16_t>(port));
-  four->sin_addr.s_addr = htonl(static_cast<uint32_t>(words[3]));
-  return sizeof *four;
 }
 
 int closeWith(int fd, int error) {
