@@ -3,7 +3,7 @@
 // remote's row, what was learned of it beside. After a writer that died inside an FDB a count may
 // be off by one.
 
-import { REMOTE_BASE, REMOTE_MACS, REMOTE_WORDS } from "./remote-rows.js";
+import { baseIn, REMOTE_MACS, REMOTE_WORDS } from "./remote-rows.js";
 
 export class MacCounts {
   readonly #rows: Int32Array;
@@ -17,8 +17,7 @@ export class MacCounts {
 
   /** Hot. @returns the base row of a remote that has another port or VNI than the tunnel */
   hostOf(row: number): number {
-    const base = this.#rows[row * REMOTE_WORDS + REMOTE_BASE];
-    return base < 0 ? row : base;
+    return baseIn(this.#rows, row * REMOTE_WORDS, row);
   }
 
   /** MACs behind a remote, given and learned. */

@@ -71,6 +71,12 @@ export interface RemoteEntry {
   readonly macs: number;
 }
 
+/** The base row in the row at word `at`: `row` itself if it is that one. */
+export function baseIn(words: Int32Array, at: number, row: number): number {
+  const base = words[at + REMOTE_BASE];
+  return base < 0 ? row : base;
+}
+
 export interface RemoteRowsState {
   readonly rows: SharedArrayBuffer;
   readonly cursor: SharedArrayBuffer;
@@ -174,6 +180,8 @@ export class RemoteRows {
 
   /** @returns the row for people, or undefined if it is free */
   entry(row: number): RemoteEntry | undefined {
+    // Most rows are free, and some look through all of them every second.
+    if (!this.isUsed(row)) return undefined;
     const at = row * REMOTE_WORDS;
     const words = this.words.slice(at, at + REMOTE_WORDS);
     if (words[REMOTE_STATE] !== IN_USE) return undefined;
@@ -193,7 +201,7 @@ export class RemoteRows {
       references: words[REMOTE_REFERENCES],
       lastSeen_s: words[REMOTE_LAST_SEEN] >>> 0,
       pathMtu_bytes: words[REMOTE_PMTU],
-      base: words[REMOTE_BASE] < 0 ? row : words[REMOTE_BASE],
+      base: baseIn(words, 0, row),
       macs: words[REMOTE_MACS],
     };
   }
