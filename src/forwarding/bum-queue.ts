@@ -24,7 +24,7 @@ import { MAX_FLOOD_REMOTES } from "../shared-memory/limits.js";
 /** Packets that one step sends before other work has its turn: well below a millisecond. */
 export const STEP_PACKETS = 256;
 const FRAME_ALIGN = 64;
-const NOBODY = -1;
+const NO_ROOM = -1;
 
 /** A tunnel that has frames in the queue. */
 export interface QueueUser {
@@ -127,7 +127,7 @@ export class BumQueue {
     this.#done = 0;
   }
 
-  /** Room for a frame behind the newest, or at the start of the ring. @returns NOBODY: none */
+  /** Room for a frame behind the newest, or at the start of the ring. @returns NO_ROOM: none */
   #allocate(bytes: number): number {
     const need = Math.ceil(bytes / FRAME_ALIGN) * FRAME_ALIGN;
     let start = this.#end;
@@ -140,9 +140,9 @@ export class BumQueue {
         if (start + need > EGRESS_ARENA_BYTES) start = SCRATCH_BYTES;
       }
       // The frame must end before the oldest one begins: an end at its start would look like empty.
-      if (start <= oldest && start + need >= oldest) return NOBODY;
+      if (start <= oldest && start + need >= oldest) return NO_ROOM;
     }
-    if (start + need > EGRESS_ARENA_BYTES) return NOBODY;
+    if (start + need > EGRESS_ARENA_BYTES) return NO_ROOM;
     this.#end = start + need;
     return start;
   }

@@ -12,6 +12,7 @@ import type { RemoteTable } from "../remotes/remote-table.js";
 import { NO_TUNNEL, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlayErrors } from "../underlay/underlay.js";
+import { PerSecond } from "./per-second.js";
 
 /** Errors of one worker whose remote is looked for, per second: some 50 us each with all rows. */
 export const LOOKED_UP_PER_S = 1000;
@@ -22,8 +23,7 @@ export class PathErrors {
   readonly #remotes: RemoteTable;
   readonly #counters: WorkerCounters;
   readonly #rows = new Int32Array(MAX_ERRORS * ERROR_WORDS);
-  #second_s = 0;
-  #lookedUp = 0;
+  readonly #lookUps = new PerSecond(LOOKED_UP_PER_S);
 
   constructor(remotes: RemoteTable, counters: WorkerCounters) {
     this.#remotes = remotes;
@@ -39,17 +39,11 @@ export class PathErrors {
     const rows = this.#rows;
     const count = source.take(rows);
     for (let at = 0; at < count * ERROR_WORDS; at += ERROR_WORDS) {
-      const lookUp = this.#mayLookUp(now_s);
+      const lookUp = this.#lookUps.take(now_s);
       if (rows[at + ERROR_ERRNO] !== EMSGSIZE) this.#countUnreachable(at, lookUp);
       else if (lookUp) this.#learn(source, at);
     }
     return count;
-  }
-
-  #mayLookUp(now_s: number): boolean {
-    if (now_s !== this.#second_s) this.#lookedUp = 0;
-    this.#second_s = now_s;
-    return this.#lookedUp++ < LOOKED_UP_PER_S;
   }
 
   /**

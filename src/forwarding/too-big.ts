@@ -27,6 +27,7 @@ import { ipv4Destination, ipv4DontFragment } from "../wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_MIN_MTU_BYTES, readIpv6Address } from "../wire/ipv6.js";
 import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, locateFrame } from "../wire/locate.js";
 import { isMulticastMac } from "../wire/mac.js";
+import { PerSecond } from "./per-second.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
 /** Longest answer: Ethernet with two VLAN tags and an IPv6 packet of the minimum MTU. */
@@ -42,8 +43,7 @@ export class TooBig {
   readonly #batch: EgressBatch;
   readonly #counters: WorkerCounters;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
-  #second_s = 0;
-  #answers = 0;
+  readonly #limit = new PerSecond(TOO_BIG_ANSWERS_PER_S);
   /** Frame answered last: one that is flooded may be too big for many. */
   #answered = -1;
 
@@ -83,11 +83,7 @@ export class TooBig {
   answer(frame: number, longest_bytes: number): void {
     if (frame === this.#answered) return;
     this.#answered = frame;
-    const now_s = monotonicSeconds();
-    if (now_s !== this.#second_s) this.#answers = 0;
-    this.#second_s = now_s;
-    if (this.#answers >= TOO_BIG_ANSWERS_PER_S) return;
-    this.#answers++;
+    if (!this.#limit.take(monotonicSeconds())) return;
     const { arena, frames } = this.#batch;
     const at = frames[frame * FRAME_WORDS + FRAME_OFFSET];
     const end = at + frames[frame * FRAME_WORDS + FRAME_LENGTH];
