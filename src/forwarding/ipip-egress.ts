@@ -28,6 +28,7 @@ import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
 import { emitFragmentationNeeded } from "../wire/icmp.js";
+import { IPV4_MAPPED } from "../wire/ip-address.js";
 import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
 import {
   IPV4_HEADER_BYTES,
@@ -54,8 +55,6 @@ const DEVICE_ERROR = DropReasons.deviceError.id;
 const GSO_UNSUPPORTED = DropReasons.gsoUnsupported.id;
 /** An ICMP error quotes at most so much that it is no longer than this [RFC 1812 § 4.3.2.3]. */
 const ICMP_ERROR_BYTES = 576;
-/** Third word of an IPv4 address as the tables have it. */
-const IPV4_MAPPED = 0xffff;
 
 export interface IpipEgressParts {
   readonly tunnel: IpipTunnel;

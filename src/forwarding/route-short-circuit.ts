@@ -11,6 +11,7 @@ import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import { readI32 } from "../wire/byte-order.js";
 import { writeEthernetDestination, writeEthernetSource } from "../wire/ethernet.js";
+import { IPV4_MAPPED } from "../wire/ip-address.js";
 import { ipv4DestinationBits } from "../wire/ipv4.js";
 import { IPV6_DESTINATION } from "../wire/ipv6.js";
 import { LOCATE_L3, LOCATE_VERSION, LOCATE_VLAN_TAGS } from "../wire/locate.js";
@@ -18,7 +19,6 @@ import { macHi, macLoBits } from "../wire/mac.js";
 import type { VxlanTunnel } from "./vxlan-tunnel.js";
 
 const RSC_L3MISS = DropReasons.rscMiss.id;
-const IPV4_MAPPED = 0xffff;
 
 export class RouteShortCircuit {
   readonly #tunnel: VxlanTunnel;

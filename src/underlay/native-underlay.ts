@@ -4,14 +4,13 @@
 import { type EgressHandle, type IngressHandle, native } from "#native";
 import type { EgressBatch } from "../packet/egress-batch.js";
 import type { IngressBatch } from "../packet/ingress-batch.js";
+import { IPV4_MAPPED } from "../wire/ip-address.js";
 import type {
   DatagramSender,
   UnderlayErrors,
   UnderlayReceiver,
   UnderlaySender,
 } from "./underlay.js";
-
-const IPV4_MAPPED = 0xffff;
 
 function kernelPathMtu_bytes(w0: number, w1: number, w2: number, w3: number, dev: string): number {
   const family = w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED ? 4 : 6;

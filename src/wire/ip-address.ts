@@ -4,7 +4,8 @@
 // way it was written.
 
 const MAPPED_PREFIX_BITS = 96;
-const MAPPED_W2 = 0xffff;
+/** Third word of an IPv4 address; the first two are 0. */
+export const IPV4_MAPPED = 0xffff;
 
 export interface IpAddress {
   readonly w0: number;
@@ -22,7 +23,7 @@ export interface IpPrefix {
 
 /** The IpAddress of an IPv4 address given as unsigned 32-bit number. */
 export function ipFromV4(address: number): IpAddress {
-  return { w0: 0, w1: 0, w2: MAPPED_W2, w3: address };
+  return { w0: 0, w1: 0, w2: IPV4_MAPPED, w3: address };
 }
 
 const QUAD_PART = /^(?:0|[1-9]\d{0,2})$/;
@@ -97,7 +98,7 @@ export function formatIpv4(address: number): string {
  * 5952 § 4].
  */
 export function formatIp(w0: number, w1: number, w2: number, w3: number): string {
-  if (w0 === 0 && w1 === 0 && w2 === MAPPED_W2) return formatIpv4(w3);
+  if (w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED) return formatIpv4(w3);
   const groups: number[] = [];
   for (const word of [w0, w1, w2, w3]) groups.push(word >>> 16, word & 0xffff);
   let runAt = 0;
@@ -118,7 +119,7 @@ export function formatIp(w0: number, w1: number, w2: number, w3: number): string
 }
 
 export function isIpv4(ip: IpAddress): boolean {
-  return ip.w0 === 0 && ip.w1 === 0 && ip.w2 === MAPPED_W2;
+  return ip.w0 === 0 && ip.w1 === 0 && ip.w2 === IPV4_MAPPED;
 }
 
 export function ipEquals(a: IpAddress, b: IpAddress): boolean {
@@ -181,7 +182,7 @@ export function isMulticastIp(ip: IpAddress): boolean {
 
 /** 0.0.0.0 or :: */
 export function isUnspecifiedIp(ip: IpAddress): boolean {
-  return ip.w0 === 0 && ip.w1 === 0 && (ip.w2 === 0 || ip.w2 === MAPPED_W2) && ip.w3 === 0;
+  return ip.w0 === 0 && ip.w1 === 0 && (ip.w2 === 0 || ip.w2 === IPV4_MAPPED) && ip.w3 === 0;
 }
 
 /** 127.0.0.0/8 [RFC 1122 § 3.2.1.3] or ::1 */
