@@ -29,7 +29,6 @@ import { DROP_REASONS } from "../telemetry/drop-reasons.js";
 import type { Logger } from "../telemetry/log.js";
 import { formatIp } from "../wire/ip-address.js";
 import { formatMac } from "../wire/mac.js";
-import { ipOf } from "./addresses.js";
 import { Monitors } from "./monitors.js";
 import { type FdbFacts, NeighbourNotifier } from "./neighbour-notifier.js";
 import { PeerWatch } from "./peer-watch.js";
@@ -113,14 +112,14 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     const { op, tunnel, mac, state, router, externLearn, dst, port, vni, idle_s } = change;
     if (!this.#hears(tunnel)) return;
     this.#inbox.drain(); // what workers saw before
-    const known = dst !== "";
+    const known = dst !== undefined;
     this.#tellFdb(tunnel, {
       op,
       mac,
       router,
       externLearn,
       state: idle_s === undefined ? STATE_WORDS[state] : "stale",
-      dst: known ? wordsOf(dst) : undefined,
+      dst,
       port: known && port !== tunnel.config.port ? port : undefined,
       vni: known && vni !== tunnel.config.vni ? vni : undefined,
       idle_s: idle_s ?? 0,
@@ -247,11 +246,6 @@ export class DaemonEvents implements EventReceiver, TableChangeListener {
     }
     return kinds;
   }
-}
-
-function wordsOf(text: string): readonly [number, number, number, number] {
-  const { w0, w1, w2, w3 } = ipOf(text);
-  return [w0, w1, w2, w3];
 }
 
 const macIn = (record: Int32Array) => ({

@@ -10,8 +10,8 @@ import {
   FDB_STATIC,
   type FdbEntry,
 } from "../fdb/fdb.js";
+import type { RemoteEntry } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import { formatIp } from "../wire/ip-address.js";
 import type { VxlanRuntime } from "./tunnel.js";
 
 /** An entry has come to be or has changed, or it is gone. */
@@ -22,15 +22,13 @@ export interface FdbTableChange {
   readonly tunnel: VxlanRuntime;
   /** First 16 and last 32 bits, unsigned. */
   readonly mac: { readonly hi: number; readonly lo: number };
-  /** Row of the remote. */
-  readonly remote: number;
   readonly state: "permanent" | "static" | "dynamic" | "learned";
   /** NTF_ROUTER. */
   readonly router: boolean;
   /** NTF_EXT_LEARNED. */
   readonly externLearn: boolean;
-  /** Address of the remote; "" when its row is nobody's any more. */
-  readonly dst: string;
+  /** Address of the remote; undefined when its row is nobody's any more. */
+  readonly dst: RemoteEntry["address"] | undefined;
   /** UDP port and VNI that the remote is sent to with. */
   readonly port: number;
   readonly vni: number;
@@ -97,11 +95,10 @@ export function fdbTableChange(
     op,
     tunnel,
     mac: { hi, lo },
-    remote: row,
     state: stateOf(flags),
     router: (flags & FDB_ROUTER) !== 0,
     externLearn: (flags & FDB_EXTERN) !== 0,
-    dst: remote === undefined ? "" : formatIp(...remote.address),
+    dst: remote?.address,
     port: remote?.port ?? tunnel.config.port,
     vni: remote?.vni ?? tunnel.config.vni,
     idle_s,

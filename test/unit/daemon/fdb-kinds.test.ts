@@ -220,7 +220,10 @@ describe("changes", () => {
     const told: string[] = [];
     const end = context.changes.listen({
       fdb: ({ op, mac, dst, state, router }) =>
-        told.push(`${op} ${formatMac(mac.hi, mac.lo)} ${dst} ${state}${router ? " router" : ""}`),
+        told.push(
+          `${op} ${formatMac(mac.hi, mac.lo)} ${dst === undefined ? "" : formatIp(...dst)} ` +
+            `${state}${router ? " router" : ""}`,
+        ),
       neigh: () => undefined,
     });
     const expectTold = (...expected: string[]) => expect(told.splice(0)).toEqual(expected);
