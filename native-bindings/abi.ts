@@ -140,6 +140,8 @@ export const SOCKET_ERRORS = 32;
 export const SOCKET_NO_FLOW_LABEL = 64;
 /** UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken */
 export const SOCKET_ZERO_CHECKSUM_RX = 128;
+/** raw, to send: packets carry their outer header (IP_HDRINCL) */
+export const SOCKET_HEADER_INCLUDED = 256;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
 export const MAX_UDP_SEGMENTS = 64;

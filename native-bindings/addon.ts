@@ -67,7 +67,15 @@ export interface Native {
     flags: number,
     bufferBytes: number,
   ): number;
-  rawOpen(address: Int32Array, device: string, flags: number, bufferBytes: number): number;
+  /** A raw socket for packets of an outer `protocol`: 4 carries IPv4, 41 IPv6. */
+  rawOpen(
+    family: number,
+    protocol: number,
+    address: Int32Array,
+    device: string,
+    flags: number,
+    bufferBytes: number,
+  ): number;
   udpProbe(option: number): number;
   socketShare(fd: number): number;
   socketPort(fd: number): number;

@@ -118,6 +118,7 @@ constexpr int32_t SOCKET_DONT_FRAGMENT = 16;  // IP_MTU_DISCOVER DO: the DF bit;
 constexpr int32_t SOCKET_ERRORS = 32;     // IP_RECVERR: ICMP errors wait in a queue (socketErrors)
 constexpr int32_t SOCKET_NO_FLOW_LABEL = 64;  // IPv6: label 0 where none is given, instead of one by flow
 constexpr int32_t SOCKET_ZERO_CHECKSUM_RX = 128;  // UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken
+constexpr int32_t SOCKET_HEADER_INCLUDED = 256;   // raw, to send: packets carry their outer header (IP_HDRINCL)
 constexpr int32_t MAX_SOCKETS = 64;       // in one pool of sending sockets
 // UDP_MAX_SEGMENTS was 64 before Linux 6.9 (linux/udp.h).
 constexpr int32_t MAX_UDP_SEGMENTS = 64;

@@ -27,6 +27,9 @@
 #ifndef IPV6_FLOWINFO_SEND
 #define IPV6_FLOWINFO_SEND 33
 #endif
+#ifndef IPV6_HDRINCL
+#define IPV6_HDRINCL 36
+#endif
 #ifndef IPV6_AUTOFLOWLABEL
 #define IPV6_AUTOFLOWLABEL 70
 #endif
@@ -80,7 +83,6 @@ int setOptions(int fd, bool v6, int32_t flags) {
 // What UDP and raw sockets have in common, before bind(2).
 int configure(int fd, bool v6, const char* device, int32_t flags, int32_t bufferBytes) {
   const int level = v6 ? static_cast<int>(IPPROTO_IPV6) : static_cast<int>(IPPROTO_IP);
-  if (v6 && setInteger(fd, level, IPV6_V6ONLY, 1) < 0) return -1;
   if (device[0] != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, std::strlen(device) + 1) < 0) return -1;
   if ((flags & SOCKET_REUSE_PORT) != 0 && setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) return -1;
   if ((flags & SOCKET_SEND_ONLY) != 0 && discardInput(fd) < 0) return -1;
@@ -107,6 +109,8 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   }
   const int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errnoResult(env);
+  // Not for raw sockets, which have one family and refuse the option.
+  if (family == 6 && setInteger(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0) return integerResult(env, closeWith(fd, errno));
   if (configure(fd, family == 6, device, flags, bufferBytes) < 0 || setOptions(fd, family == 6, flags) < 0) {
     return integerResult(env, closeWith(fd, errno));
   }
@@ -119,27 +123,34 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   return integerResult(env, fd);
 }
 
-// rawOpen(address: Int32Array(4), device, flags, bufferBytes): descriptor or -errno. IPv4 protocol 4 (IPIP); packets
-// carry their outer header (IP_HDRINCL). An address of zero receives for every local address.
+// rawOpen(family, protocol, address: Int32Array(4), device, flags, bufferBytes): descriptor or -errno. `protocol` is the
+// number in the outer header: 4 IPv4, 41 IPv6. flags: SOCKET_SEND_ONLY, SOCKET_HEADER_INCLUDED, SOCKET_ERRORS. An address
+// of zero receives for every local address. Without SOCKET_HEADER_INCLUDED the kernel writes the outer header, and
+// fragments what is longer than the path MTU.
 napi_value rawOpen(napi_env env, napi_callback_info info) {
-  Arguments<4> args(env, info);
+  Arguments<6> args(env, info);
+  const int32_t family = args.integer(0), protocol = args.integer(1);
   size_t words = 0;
-  const int32_t* address = args.words(0, &words);
+  const int32_t* address = args.words(2, &words);
   char device[IFNAMSIZ] = {0};
-  args.text(1, device, sizeof device);
-  const int32_t flags = args.integer(2), bufferBytes = args.integer(3);
-  if (!args.ok || words != 4) return integerResult(env, -EINVAL);
-  // IPPROTO_RAW only sends, so it never takes a copy of what arrives.
-  const int protocol = (flags & SOCKET_SEND_ONLY) != 0 ? IPPROTO_RAW : IPPROTO_IPIP;
-  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  args.text(3, device, sizeof device);
+  const int32_t flags = args.integer(4), bufferBytes = args.integer(5);
+  if (!args.ok || words != 4 || (family != 4 && family != 6) || protocol < 0 || protocol > 0xff) {
+    return integerResult(env, -EINVAL);
+  }
+  const bool v6 = family == 6, included = (flags & SOCKET_HEADER_INCLUDED) != 0;
+  const int level = v6 ? static_cast<int>(IPPROTO_IPV6) : static_cast<int>(IPPROTO_IP);
+  const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return errnoResult(env);
-  if (configure(fd, false, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
-  if (setInteger(fd, IPPROTO_IP, IP_HDRINCL, 1) < 0 ||
-      setInteger(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) < 0) {
+  if (configure(fd, v6, device, flags, bufferBytes) < 0) return integerResult(env, closeWith(fd, errno));
+  const int discover = v6 ? IPV6_PMTUDISC_DONT : IP_PMTUDISC_DONT;
+  if ((included && setInteger(fd, level, v6 ? IPV6_HDRINCL : IP_HDRINCL, 1) < 0) ||
+      ((flags & SOCKET_ERRORS) != 0 && setInteger(fd, level, v6 ? IPV6_RECVERR : IP_RECVERR, 1) < 0) ||
+      setInteger(fd, level, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, discover) < 0) {
     return integerResult(env, closeWith(fd, errno));
   }
   sockaddr_in6 name;
-  const socklen_t length = makeAddress(name, 4, address, 0);
+  const socklen_t length = makeAddress(name, family, address, 0);
   if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
   return integerResult(env, fd);
 }

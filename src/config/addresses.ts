@@ -115,7 +115,6 @@ export type Fault = (text: string) => string | undefined;
 export const EXPECTED_ADDRESS = "an IP address such as 192.168.11.1 or fd00:11::1";
 export const EXPECTED_NEIGHBOR = "a unicast IP address such as 192.168.11.1 or fd00:11::1";
 export const EXPECTED_UNDERLAY = "a unicast IP address such as 10.57.4.20 or fd00::20";
-export const EXPECTED_UNDERLAY_IPV4 = "a unicast IPv4 address such as 10.57.4.20";
 export const EXPECTED_INTERFACE_ADDRESS =
   "an address with its prefix length such as 192.168.10.1/24 or fd00:10::1/64";
 export const EXPECTED_PREFIX = "a prefix such as 192.168.11.0/24 or fd00:11::/64";
@@ -156,13 +155,6 @@ export const underlayFault: Fault = (text) => {
 export const neighborFault: Fault = (text) => {
   const address = parseAddress(text);
   return address !== undefined && isUnicast(address) ? undefined : EXPECTED_NEIGHBOR;
-};
-
-/** An outer address of IPIP: IPv4 in IPv4 (RFC 2003). */
-export const underlayIpv4Fault: Fault = (text) => {
-  const address = parseAddress(text);
-  if (address === undefined || address.family === 6) return EXPECTED_UNDERLAY_IPV4;
-  return isUnicast(address) ? undefined : EXPECTED_UNDERLAY_IPV4;
 };
 
 /** What both kinds of `address/length` have in common: says which part is missing or wrong. */

@@ -43,6 +43,7 @@ export const defaultValues = {
   innerVlan: "pass",
   ipipRemote: "any",
   ipipTtl: 64,
+  pmtudisc: true,
   /** 0: the kernel's choice (0 for IPv4, 1024 for IPv6). */
   routeMetric: 0,
 } as const;

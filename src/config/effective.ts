@@ -7,6 +7,7 @@ import {
   canonicalListenAddress,
   canonicalMac,
   canonicalPrefix,
+  familyOf,
   ZERO_MAC,
 } from "./addresses.js";
 import { defaultValues } from "./default-values.js";
@@ -132,12 +133,26 @@ export interface VxlanTunnelConfig extends CommonTunnelConfig {
 
 export interface IpipTunnelConfig extends CommonTunnelConfig {
   type: "ipip";
-  local: string;
-  /** IPv4 address, or `any`: the outer destination is the next hop of the route. */
+  /** What is carried, and in what: ipip 4 in 4, sit 6 in 4, ipip6 4 in 6, ip6ip6 6 in 6, any both. */
+  mode: IpipMode;
+  /**
+   * Outer source, or `any`: the route's, and packets to every address of this host are taken. At
+   * least one of `local` and `dev` is there.
+   */
+  local?: string;
+  /** Underlay device. */
+  dev?: string;
+  /** Address, or `any`: the outer destination is the next hop of the route. */
   remote: string;
-  /** Outer TTL; 0: inherited from the inner packet. */
-  ttl: number;
+  /** Outer TTL; 0 is `inherit`: that of the inner packet. */
+  ttl: "inherit" | number;
+  /** Outer TOS or traffic class; its ECN bits are always the inner packet's. */
+  tos: "inherit" | number;
+  /** Outer DF set on every packet; false: as on the inner one. */
+  pmtudisc: boolean;
 }
+
+export type IpipMode = "ipip" | "sit" | "ipip6" | "ip6ip6" | "any";
 
 export type TunnelConfig = VxlanTunnelConfig | IpipTunnelConfig;
 
@@ -274,13 +289,30 @@ function effectiveVxlan(tunnel: VxlanTunnelDocument): VxlanTunnelConfig {
   };
 }
 
+const canonicalAddressOrAny = (text: string): string =>
+  text === "any" ? text : canonicalAddress(text);
+
+/**
+ * Family of the outer header: that of the addresses given, else what the mode says, else IPv4.
+ */
+export function ipipFamily({ local, remote, mode }: Partial<IpipTunnelDocument>): 4 | 6 {
+  for (const address of [local, remote]) {
+    if (address !== undefined && address !== "any") return familyOf(address);
+  }
+  return mode === "ipip6" || mode === "ip6ip6" ? 6 : 4;
+}
+
 function effectiveIpip(tunnel: IpipTunnelDocument): IpipTunnelConfig {
   return {
     name: tunnel.name,
     type: "ipip",
-    local: tunnel.local,
-    remote: tunnel.remote ?? defaultValues.ipipRemote,
-    ttl: tunnel.ttl ?? defaultValues.ipipTtl,
+    mode: tunnel.mode ?? (ipipFamily(tunnel) === 4 ? "ipip" : "ipip6"),
+    ...(tunnel.local === undefined ? {} : { local: canonicalAddressOrAny(tunnel.local) }),
+    ...(tunnel.dev === undefined ? {} : { dev: tunnel.dev }),
+    remote: canonicalAddressOrAny(tunnel.remote ?? defaultValues.ipipRemote),
+    ttl: tunnel.ttl === 0 ? "inherit" : (tunnel.ttl ?? defaultValues.ipipTtl),
+    tos: tunnel.tos ?? defaultValues.tos,
+    pmtudisc: tunnel.pmtudisc ?? defaultValues.pmtudisc,
     ...effectiveCommon(tunnel),
     allow: effectiveAllow(tunnel.allow),
   };

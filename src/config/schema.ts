@@ -16,7 +16,6 @@ import {
   EXPECTED_PORT_RANGE,
   EXPECTED_PREFIX,
   EXPECTED_UNDERLAY,
-  EXPECTED_UNDERLAY_IPV4,
   type Fault,
   fdbMacFault,
   groupFault,
@@ -27,7 +26,6 @@ import {
   portRangeFault,
   prefixFault,
   underlayFault,
-  underlayIpv4Fault,
 } from "./addresses.js";
 import { configLimits as limits } from "./default-values.js";
 import { deviceNameFault, EXPECTED_DEVICE_NAME } from "./device-name.js";
@@ -89,7 +87,6 @@ const port = wholeNumber(1, limits.port);
 const vni = wholeNumber(0, limits.vni);
 const deviceName = text(EXPECTED_DEVICE_NAME, deviceNameFault);
 const underlayAddress = text(EXPECTED_UNDERLAY, underlayFault);
-const underlayIpv4 = text(EXPECTED_UNDERLAY_IPV4, underlayIpv4Fault);
 const ipAddress = text(EXPECTED_ADDRESS, addressFault);
 const prefix = text(EXPECTED_PREFIX, prefixFault);
 
@@ -100,9 +97,9 @@ const socketPath = text(EXPECTED_SOCKET, (path) => {
   return usable && length_bytes <= limits.socketPath_bytes ? undefined : EXPECTED_SOCKET;
 });
 
-const ANY_REMOTE = `any, or ${EXPECTED_UNDERLAY_IPV4}`;
-const ipipRemote = text(ANY_REMOTE, (value) =>
-  value === "any" || underlayIpv4Fault(value) === undefined ? undefined : ANY_REMOTE,
+const ANY_UNDERLAY = `any, or ${EXPECTED_UNDERLAY}`;
+const anyOrUnderlay = text(ANY_UNDERLAY, (value) =>
+  value === "any" || underlayFault(value) === undefined ? undefined : ANY_UNDERLAY,
 );
 
 const AUTO_MAC = `auto, or ${EXPECTED_MAC}`;
@@ -221,9 +218,13 @@ const vxlanTunnel = mapping({
 const ipipTunnel = mapping({
   ...commonShape,
   type: z.literal("ipip"),
-  local: underlayIpv4,
-  ttl: wholeNumber(0, limits.ttl).optional(),
-  remote: ipipRemote.optional(),
+  mode: oneOf("ipip", "sit", "ipip6", "ip6ip6", "any").optional(),
+  local: anyOrUnderlay.optional(),
+  dev: deviceName.optional(),
+  remote: anyOrUnderlay.optional(),
+  ttl: wordOrWholeNumber("inherit", 0, limits.ttl).optional(),
+  tos: wordOrWholeNumber("inherit", 0, limits.tos).optional(),
+  pmtudisc: flag.optional(),
 });
 
 const tunnel = z.discriminatedUnion("type", [vxlanTunnel, ipipTunnel], {

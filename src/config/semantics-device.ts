@@ -53,13 +53,15 @@ export function checkRepeated(
   return findings;
 }
 
-function checkRoutes({ routes }: TunnelDraft, path: Path): Finding[] {
+function checkRoutes(tunnel: TunnelDraft, path: Path): Finding[] {
   const findings: Finding[] = [];
-  const list = routes ?? [];
+  const list = tunnel.routes ?? [];
   list.forEach((route, index) => {
     if (route === undefined) return;
     const { to, via, onlink } = route;
-    if (to !== undefined && via !== undefined && familyOf(to) !== familyOf(via)) {
+    // The next hop of an IPIP tunnel is an outer address: its family is the underlay's.
+    const sameFamily = tunnel.type === "ipip" || to === undefined || via === undefined;
+    if (!sameFamily && familyOf(to) !== familyOf(via)) {
       const expected = `an IPv${familyOf(to)} address, as in \`to\``;
       findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
     }

@@ -5,7 +5,7 @@
 
 import { canonicalAddress } from "./addresses.js";
 import { defaultValues } from "./default-values.js";
-import type { Finding, Path } from "./problems.js";
+import type { Finding } from "./problems.js";
 import type {
   ConfigDocument,
   IpipTunnelDocument,
@@ -13,6 +13,7 @@ import type {
   VxlanTunnelDocument,
 } from "./schema.js";
 import { checkDevice } from "./semantics-device.js";
+import { checkIpip, ipipKey } from "./semantics-ipip.js";
 import { checkVxlan } from "./semantics-vxlan.js";
 import type { Draft } from "./validate.js";
 
@@ -97,11 +98,10 @@ function checkBoundSockets(tunnels: readonly [VxlanDraft, number][]): Finding[] 
   return findings;
 }
 
-function ipipIdentity({ local, remote }: IpipDraft): Identity {
+function ipipIdentity(tunnel: IpipDraft): Identity {
   return {
-    key:
-      local === undefined ? undefined : JSON.stringify([local, remote ?? defaultValues.ipipRemote]),
-    at: remote === undefined ? "local" : "remote",
+    key: ipipKey(tunnel),
+    at: tunnel.remote === undefined ? "name" : "remote",
     expected: "a pair of local and remote that no other ipip tunnel has",
   };
 }
@@ -123,37 +123,6 @@ function checkUnique<T>(
     }
     const words = `${expected} (tunnels[${earlier}] has it)`;
     findings.push({ path: ["tunnels", index, at], at: "value", expected: words });
-  }
-  return findings;
-}
-
-/** IPIP carries IPv4 in IPv4 (RFC 2003); next hops are outer addresses. */
-function checkIpip(tunnel: IpipDraft, path: Path): Finding[] {
-  const findings: Finding[] = [];
-  const expectIpv4 = (value: string | undefined, what: string, ...steps: (string | number)[]) => {
-    if (value === undefined || !value.includes(":")) return;
-    const expected = `${what} (ipip carries IPv4 only)`;
-    findings.push({ path: [...path, ...steps], at: "value", expected });
-  };
-  (tunnel.addresses ?? []).forEach((address, index) => {
-    expectIpv4(address, "an IPv4 address", "addresses", index);
-  });
-  (tunnel.routes ?? []).forEach((route, index) => {
-    expectIpv4(route?.to, "an IPv4 prefix", "routes", index, "to");
-    expectIpv4(route?.via, "an IPv4 address", "routes", index, "via");
-    if (route?.via !== undefined && route.via === tunnel.local) {
-      const expected = "an address other than local";
-      findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
-    }
-  });
-  if (tunnel.remote !== undefined && tunnel.remote === tunnel.local) {
-    const expected = "an address other than local";
-    findings.push({ path: [...path, "remote"], at: "value", expected });
-  }
-  if (Array.isArray(tunnel.allow)) {
-    tunnel.allow.forEach((prefix, index) => {
-      expectIpv4(prefix, "an IPv4 prefix", "allow", index);
-    });
   }
   return findings;
 }

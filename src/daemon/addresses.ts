@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import type { AllowConfig } from "../config/effective.js";
 import type { AllowedSources, SourcePrefix } from "../forwarding/source-policy.js";
-import { formatIp, type IpAddress, parseIp, parsePrefix } from "../wire/ip-address.js";
+import {
+  formatIp,
+  type IpAddress,
+  type IpPrefix,
+  parseIp,
+  parsePrefix,
+} from "../wire/ip-address.js";
 import { type Mac, parseMac } from "../wire/mac.js";
 
 export function ipOf(text: string): IpAddress {
@@ -28,11 +34,10 @@ export function macOf(text: string): Mac {
   return mac;
 }
 
-/** IPv4 prefix as number and length. */
-export function ipv4PrefixOf(text: string): { prefix: number; length: number } {
+export function prefixOf(text: string): IpPrefix {
   const parsed = parsePrefix(text);
-  assert(parsed !== undefined && parsed.family === 4, `not an IPv4 prefix: ${text}`);
-  return { prefix: parsed.ip.w3, length: parsed.length };
+  assert(parsed !== undefined, `not a prefix: ${text}`);
+  return parsed;
 }
 
 /** `allow` of the config as the data plane matches it. */
@@ -41,9 +46,7 @@ export function allowedSources(allow: AllowConfig): AllowedSources {
 }
 
 function sourcePrefix(text: string): SourcePrefix {
-  const parsed = parsePrefix(text);
-  assert(parsed !== undefined, `not a prefix: ${text}`);
-  const { ip, family, length } = parsed;
+  const { ip, family, length } = prefixOf(text);
   const bits = family === 4 ? 96 + length : length;
   const mask = (word: number): number => {
     const set = Math.min(32, Math.max(0, bits - 32 * word));

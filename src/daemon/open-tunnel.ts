@@ -160,8 +160,10 @@ function vxlanSenders(
 }
 
 function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {
-  const underlay = underlayOf(parts.rtnl, { local: config.local });
-  const local = ipOf(config.local);
+  const towards = config.remote === "any" ? undefined : config.remote;
+  const given = config.local === "any" ? undefined : config.local;
+  const underlay = underlayOf(parts.rtnl, { local: given, dev: config.dev, towards });
+  const local = ipOf(config.local === "any" ? "0.0.0.0" : underlay.local);
   const fits_bytes = pathMtu_bytes("ipip", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
   requireMtu(config.name, mtu_bytes, underlay);
@@ -170,7 +172,6 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
   );
   const device = openDevice(config, mtu_bytes, undefined, parts);
   parts.remotes.defineTunnel(index, 0, 0);
-  const remoteRow = config.remote === "any" ? -1 : parts.peers.acquire(index, config.remote);
   const runtime: IpipRuntime = {
     type: "ipip",
     config,
@@ -179,8 +180,8 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
     underlayMtu_bytes: underlay.mtu_bytes,
     pathMtu_bytes: fits_bytes,
     device,
-    remote: config.remote === "any" ? 0 : ipOf(config.remote).w3,
-    remoteRow,
+    remote: towards === undefined ? undefined : ipOf(towards),
+    remoteRow: towards === undefined ? -1 : parts.peers.acquire(index, towards),
     senders,
     ...ipipTables(),
   };

@@ -2,13 +2,14 @@
 // shared tables.
 
 import { native } from "#native";
-import type { VxlanTunnelConfig } from "../config/effective.js";
+import type { IpipMode, VxlanTunnelConfig } from "../config/effective.js";
 import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
 import type { Counters } from "../telemetry/counters.js";
+import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import type { DeviceQueues, IpipRuntime, TunnelRuntime, VxlanRuntime } from "./tunnel.js";
@@ -109,15 +110,23 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
   };
 }
 
+const CARRIES_4: ReadonlySet<IpipMode> = new Set(["ipip", "ipip6", "any"]);
+const CARRIES_6: ReadonlySet<IpipMode> = new Set(["sit", "ip6ip6", "any"]);
+
 function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
   const { config, remoteRow } = tunnel;
   return {
     index: tunnel.index,
     device: devicePlan(tunnel.device, worker),
-    local: tunnel.local.w3 | 0,
-    remote: tunnel.remote | 0,
+    family: isIpv4(tunnel.local) ? 4 : 6,
+    local: tunnel.local,
+    remote: tunnel.remote,
     remoteRow,
-    ttl: config.ttl,
+    carries4: CARRIES_4.has(config.mode),
+    carries6: CARRIES_6.has(config.mode),
+    ttl: config.ttl === "inherit" ? 0 : config.ttl,
+    tos: config.tos === "inherit" ? -1 : config.tos & ~ECN_MASK,
+    pmtudisc: config.pmtudisc,
     mtu_bytes: tunnel.device.mtu_bytes,
     underlayMtu_bytes: tunnel.underlayMtu_bytes,
     allow: allowedSources(config.allow),

@@ -6,6 +6,7 @@
 import {
   native,
   SOCKET_GRO,
+  SOCKET_HEADER_INCLUDED,
   SOCKET_REUSE_PORT,
   SOCKET_SEND_ONLY,
   SOCKET_ZERO_CHECKSUM_RX,
@@ -15,6 +16,7 @@ import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
 import { EADDRINUSE } from "../packet/errno.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
+import { PROTOCOL_IPIP, PROTOCOL_RAW } from "../wire/ip-protocol.js";
 import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
@@ -128,8 +130,12 @@ export class Sockets {
 
   /** A raw socket that sends IPIP packets with their outer header, or receives those to `local`. */
   raw(endpoint: Endpoint, direction: "send" | "receive"): number {
-    const flags = direction === "send" ? SOCKET_SEND_ONLY : 0;
-    const fd = native.rawOpen(words(endpoint.local), endpoint.dev, flags, BUFFER_BYTES);
+    const sending = direction === "send";
+    const flags = sending ? SOCKET_SEND_ONLY | SOCKET_HEADER_INCLUDED : 0;
+    const { local, dev } = endpoint;
+    // Protocol 255 only sends, so it never takes a copy of what arrives [raw(7)].
+    const protocol = sending ? PROTOCOL_RAW : PROTOCOL_IPIP;
+    const fd = native.rawOpen(family(local), protocol, words(local), dev, flags, BUFFER_BYTES);
     if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(endpoint.local)}`, fd, undefined);
     return this.#descriptors.own(fd);
   }

@@ -5,7 +5,7 @@ import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";
 import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../neigh/neigh.js";
 import { TABLE_FULL } from "../shared-memory/table-result.js";
 import { isListMac } from "../wire/mac.js";
-import { ipOf, ipv4PrefixOf, macOf } from "./addresses.js";
+import { ipOf, macOf, prefixOf } from "./addresses.js";
 import type { FdbEntries } from "./fdb-entries.js";
 import type { Peers } from "./peers.js";
 import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
@@ -39,10 +39,8 @@ export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
 
 export function fillIpip(tunnel: IpipRuntime, peers: Peers): void {
   for (const { to, via } of tunnel.config.routes) {
-    const { prefix, length } = ipv4PrefixOf(to);
-    const remote = via === undefined ? -1 : peers.acquire(tunnel.index, via);
-    const gateway = via === undefined ? 0 : ipOf(via).w3;
-    const result = tunnel.routes.replace({ prefix, prefixLength: length, gateway, remote });
+    const hops = via === undefined ? [] : [{ remote: peers.acquire(tunnel.index, via), weight: 1 }];
+    const result = tunnel.routes.set({ prefix: prefixOf(to), hops });
     if (result === TABLE_FULL) {
       throw tableFull(tunnel.config.name, "routes", tunnel.routes.maxEntries);
     }

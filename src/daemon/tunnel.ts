@@ -61,8 +61,8 @@ export interface IpipRuntime extends CommonTunnel {
   readonly type: "ipip";
   readonly config: IpipTunnelConfig;
   readonly routes: RouteTable;
-  /** Outer destination of a point-to-point tunnel, unsigned; 0 for one-to-many. */
-  readonly remote: number;
+  /** Outer destination of a point-to-point tunnel; undefined for one-to-many. */
+  readonly remote: IpAddress | undefined;
   /** Row of the remote of a point-to-point tunnel, -1 for one-to-many. */
   readonly remoteRow: number;
   /** Sending sockets, one per worker. */
@@ -102,5 +102,5 @@ export function vxlanTables(config: VxlanTunnelConfig, remotes: RemoteTable) {
 }
 
 export function ipipTables(): { routes: RouteTable } {
-  return { routes: RouteTable.create(MAX_ROUTES) };
+  return { routes: new RouteTable(MAX_ROUTES) };
 }

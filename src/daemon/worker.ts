@@ -24,7 +24,7 @@ import { EgressBatch } from "../packet/egress-batch.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
-import { RouteTable } from "../routes/route-table.js";
+import { RouteReader } from "../routes/route-table.js";
 import { RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import {
   NativeReceiver,
@@ -188,7 +188,7 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
   const tunnel: IpipTunnel = {
     ...plan,
     sources: new SourcePolicy(plan.index, plan.allow, remotes),
-    routes: RouteTable.attach(plan.routes),
+    routes: new RouteReader(plan.routes),
     device,
   };
   const sender = new RawSender(plan.sendSocket, egressHandle);

@@ -18,15 +18,13 @@ import {
   SEND_WORDS,
 } from "#abi";
 import type { EgressBatch } from "../packet/egress-batch.js";
+import { REMOTE_ADDRESS, REMOTE_WORDS } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import {
-  ROUTE_RESULT_GATEWAY,
-  ROUTE_RESULT_REMOTE,
-  ROUTE_RESULT_WORDS,
-} from "../routes/route-table.js";
+import { FIRST_GROUP, NO_ROUTE, ON_LINK } from "../routes/route-table.js";
 import { TunnelCounter, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
+import { flowHash } from "../wire/flow-hash.js";
 import { emitFragmentationNeeded } from "../wire/icmp.js";
 import { IPV4_MAPPED } from "../wire/ip-address.js";
 import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
@@ -47,7 +45,7 @@ import { markSuperpacket } from "./superpacket.js";
 
 const MALFORMED = DropReasons.malformed.id;
 const NOT_IP = DropReasons.notIp.id;
-const NO_ROUTE = DropReasons.noRoute.id;
+const NO_ROUTE_REASON = DropReasons.noRoute.id;
 const ROUTING_LOOP = DropReasons.routingLoop.id;
 const TOO_BIG = DropReasons.tooBig.id;
 const TTL_EXPIRED = DropReasons.ttlExpired.id;
@@ -71,11 +69,15 @@ export class IpipEgress implements TooBigHandler {
   readonly #counters: WorkerCounters;
   readonly #sends: SendList;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
-  readonly #route = new Int32Array(ROUTE_RESULT_WORDS);
+  readonly #remotes: RemoteTable;
+  /** Outer source; 0: the kernel fills in the route's [raw(7)]. */
+  readonly #local: number;
 
   constructor(parts: IpipEgressParts) {
     this.#tunnel = parts.tunnel;
     this.#batch = parts.batch;
+    this.#remotes = parts.remotes;
+    this.#local = parts.tunnel.local.w3 | 0;
     this.#sender = parts.sender;
     this.#counters = parts.counters;
     this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
@@ -147,15 +149,17 @@ export class IpipEgress implements TooBigHandler {
       if (!markSuperpacket(this.#batch, frame, located)) return GSO_UNSUPPORTED;
       this.#counters.addTunnel(this.#tunnel.index, TunnelCounter.egressSuperpackets, 1);
     }
-    let outer = this.#tunnel.remote;
+    const inner = ipv4DestinationBits(arena, at);
     let remote = this.#tunnel.remoteRow;
-    if (outer === 0) {
-      const inner = ipv4DestinationBits(arena, at);
-      if (this.#tunnel.routes.lookup(inner, this.#route) < 0) return NO_ROUTE;
-      outer = this.#route[ROUTE_RESULT_GATEWAY] || inner;
-      remote = this.#route[ROUTE_RESULT_REMOTE];
+    if (remote < 0) {
+      const { routes } = this.#tunnel;
+      remote = routes.lookup4(inner);
+      if (remote === NO_ROUTE) return NO_ROUTE_REASON;
+      if (remote >= FIRST_GROUP) remote = routes.pick(remote, flowHash(arena, at, located));
     }
-    if (outer === this.#tunnel.local) return ROUTING_LOOP;
+    const outer =
+      remote === ON_LINK ? inner : this.#remotes.rows[remote * REMOTE_WORDS + REMOTE_ADDRESS + 3];
+    if (outer === this.#local) return ROUTING_LOOP;
     if (
       this.#batch.longestFrame_bytes(frame) >
       this.#tunnel.underlayMtu_bytes - IPV4_HEADER_BYTES
@@ -179,7 +183,7 @@ export class IpipEgress implements TooBigHandler {
       ipv4DontFragment(arena, at),
       this.#tunnel.ttl === 0 ? ipv4Ttl(arena, at) : this.#tunnel.ttl,
       PROTOCOL_IPIP,
-      this.#tunnel.local,
+      this.#local,
       outer,
     );
   }

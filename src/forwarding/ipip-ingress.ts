@@ -63,7 +63,8 @@ export class IpipIngress extends ReceiveLoop {
 
   add(tunnel: IpipTunnel): void {
     this.#tunnels.push(tunnel);
-    this.#tunnels.sort((a, b) => Number(b.remote !== 0) - Number(a.remote !== 0));
+    const specific = ({ remote }: IpipTunnel) => Number(remote !== undefined);
+    this.#tunnels.sort((a, b) => specific(b) - specific(a));
   }
 
   protected override decide(run: number, now_s: number): void {
@@ -90,8 +91,8 @@ export class IpipIngress extends ReceiveLoop {
   #find(local: number, remote: number): IpipTunnel | undefined {
     for (let i = 0; i < this.#tunnels.length; i++) {
       const tunnel = this.#tunnels[i];
-      if (tunnel.local === local && (tunnel.remote === 0 || tunnel.remote === remote))
-        return tunnel;
+      if (tunnel.remote !== undefined && (tunnel.remote.w3 | 0) !== remote) continue;
+      if ((tunnel.local.w3 | 0) === local || tunnel.local.w3 === 0) return tunnel;
     }
     return undefined;
   }

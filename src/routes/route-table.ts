@@ -1,259 +1,166 @@
-// Routes of one IPIP tunnel: longest-prefix match from inner IPv4 destination to gateway and
-// remote. It decides nothing: what "no gateway" means for the outer destination is up to
-// forwarding.
+// Routes of one IPIP tunnel: longest-prefix match from inner destination, IPv4 or IPv6, to next
+// hop. It decides nothing: what "no next hop" means for the outer destination is up to forwarding,
+// and which of the kernel's routes stand here is up to the daemon.
 //
-// Theory of operation. A packed SharedTable with key (prefix length, prefix) and value (remote
-// index, gateway), 16 bytes per slot, and a bitmap of the prefix lengths that occur. A lookup
-// probes the table once per length present, longest first: real tables have a handful of lengths,
-// and memory is one slot per route, unlike a trie's nodes. A length's bit is set before its first
-// route is added and cleared after its last one is gone, so a lookup never misses a route that is
-// there. IPv6 would be a second table of this kind with a five-word key; nothing here builds it.
+// A lookup gives one number: a row of the remote table, a group of several next hops (`pick`), or
+// ON_LINK. One thread writes; readers never wait.
 import assert from "node:assert/strict";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
-import { SharedTable, type SharedTableState } from "../shared-memory/shared-table.js";
+import { TABLE_FULL, TABLE_INVALID, type TableResult } from "../shared-memory/table-result.js";
+import { type IpAddress, type IpPrefix, isIpv4, prefixHasHostBits } from "../wire/ip-address.js";
 import {
-  TABLE_EXISTS,
-  TABLE_FULL,
-  TABLE_INVALID,
-  TABLE_NOT_FOUND,
-  TABLE_OK,
-  type TableResult,
-} from "../shared-memory/table-result.js";
+  MAX_GROUPS,
+  type NextHop,
+  NextHopGroups,
+  type NextHopGroupsState,
+  NextHopReader,
+} from "./next-hop-groups.js";
+import {
+  NOT_COVERED,
+  type PrefixEntry,
+  PrefixTable,
+  type PrefixTableState,
+} from "./prefix-table.js";
 
-/** Words that `lookup` writes. */
-export const ROUTE_RESULT_WORDS = 2;
-/** Gateway (IPv4, signed bits), 0 = none: the inner destination is the outer one. */
-export const ROUTE_RESULT_GATEWAY = 0;
-/** Row of the remote table, -1 = none. */
-export const ROUTE_RESULT_REMOTE = 1;
+/** `lookup`: no route covers the destination. */
+export const NO_ROUTE = -1;
+/** `lookup`: the route has no next hop: the destination is reached directly. */
+export const ON_LINK = -2;
+/** `lookup`: from here on a group of next hops, of which `pick` chooses. */
+export const FIRST_GROUP = 0x8000;
+
+/** In the table: ON_LINK is 0, a row r is r + 1, a group g is FIRST_GROUP + g. */
+const STORED_ON_LINK = 0;
+assert(MAX_REMOTES < FIRST_GROUP && FIRST_GROUP + MAX_GROUPS <= 0xffff);
 
 export interface RouteEntry {
-  /** IPv4 prefix as an unsigned number, host bits zero. */
-  readonly prefix: number;
-  /** 0..32 */
-  readonly prefixLength: number;
-  /** IPv4 address as an unsigned number, 0 = no gateway. */
-  readonly gateway: number;
-  /** Row of the remote table, -1 = none. */
-  readonly remote: number;
+  readonly prefix: IpPrefix;
+  /** None: the destination is reached directly. */
+  readonly hops: readonly NextHop[];
 }
-
-/** Told of each route that ceases to point to its remote, after the lock is released. */
-export type RouteRemovedListener = (entry: RouteEntry) => void;
-
-const KEY_WORDS = 2;
-/** Remote index + 1, so that "none" is 0: it shares a word with the prefix length. */
-const VALUE_REMOTE = 0;
-const VALUE_GATEWAY = 1;
-const VALUE_WORDS = 2;
-assert(MAX_REMOTES <= 0xffff);
-const MAX_LENGTH = 32;
-/** Bits of `lengths`: bit n-1 stands for prefix length n, 1..32. */
-const LENGTHS = 0;
-/** Non-zero if there is a default route. */
-const DEFAULT = 1;
-/** From here: routes per prefix length, 0..32. */
-const PER_LENGTH = 2;
-const LENGTH_WORDS = PER_LENGTH + MAX_LENGTH + 1;
 
 export interface RouteTableState {
-  readonly table: SharedTableState;
-  readonly lengths: SharedArrayBuffer;
+  readonly ipv4: PrefixTableState;
+  readonly ipv6: PrefixTableState;
+  readonly groups: NextHopGroupsState;
 }
 
+/** The readers' side: any thread. */
+export class RouteReader {
+  readonly #ipv4: PrefixTable;
+  readonly #ipv6: PrefixTable;
+  readonly #groups: NextHopReader;
+
+  constructor({ ipv4, ipv6, groups }: RouteTableState) {
+    this.#ipv4 = PrefixTable.attach(ipv4);
+    this.#ipv6 = PrefixTable.attach(ipv6);
+    this.#groups = new NextHopReader(groups);
+  }
+
+  /** Hot. @returns a row, a number from FIRST_GROUP on, ON_LINK or NO_ROUTE */
+  lookup4(destination: number): number {
+    return hopOf(this.#ipv4.find4(destination));
+  }
+
+  /** Hot; the words of the destination, most significant first. As `lookup4`. */
+  lookup6(w0: number, w1: number, w2: number, w3: number): number {
+    return hopOf(this.#ipv6.find6(w0, w1, w2, w3));
+  }
+
+  /** Hot. @param hop from FIRST_GROUP on. @returns the row of the next hop for this flow */
+  pick(hop: number, hash: number): number {
+    return this.#groups.pick(hop - FIRST_GROUP, hash);
+  }
+}
+
+/** The writer's side: one thread. */
 export class RouteTable {
-  readonly #table: SharedTable;
-  readonly #lengths: Int32Array;
+  readonly #ipv4: PrefixTable;
+  readonly #ipv6: PrefixTable;
+  readonly #groups = new NextHopGroups();
 
-  private constructor(table: SharedTable, lengths: SharedArrayBuffer) {
-    this.#table = table;
-    this.#lengths = new Int32Array(lengths);
-  }
-
-  /** @param maxEntries 1..MAX_TABLE_ENTRIES */
-  static create(maxEntries: number): RouteTable {
-    return new RouteTable(
-      SharedTable.create({
-        ...{ keyWords: KEY_WORDS, valueWords: VALUE_WORDS, maxEntries },
-        packed: true,
-      }),
-      new SharedArrayBuffer(LENGTH_WORDS * 4),
-    );
-  }
-
-  static attach(state: RouteTableState): RouteTable {
-    return new RouteTable(SharedTable.attach(state.table), state.lengths);
+  /** @param maxEntries routes of each family, 1..MAX_TABLE_ENTRIES */
+  constructor(maxEntries: number) {
+    this.#ipv4 = PrefixTable.create(4, maxEntries);
+    this.#ipv6 = PrefixTable.create(6, maxEntries);
   }
 
   sharedState(): RouteTableState {
     return {
-      table: this.#table.sharedState(),
-      lengths: this.#lengths.buffer as SharedArrayBuffer,
+      ipv4: this.#ipv4.sharedState(),
+      ipv6: this.#ipv6.sharedState(),
+      groups: this.#groups.sharedState(),
     };
   }
 
   get count(): number {
-    return this.#table.count;
+    return this.#ipv4.count + this.#ipv6.count;
   }
 
+  /** Of each family. */
   get maxEntries(): number {
-    return this.#table.maxEntries;
+    return this.#ipv4.maxEntries;
   }
 
   /**
-   * Finds the route with the longest prefix. Hot. Gateway and remote are of one and the same route,
-   * also while another thread replaces it.
-   * @param destination IPv4 address
-   * @param out ROUTE_RESULT_WORDS words; untouched on a miss
-   * @returns the prefix length of the route, or -1 (no-route)
+   * Adds a route or gives the one with its prefix other next hops. TABLE_FULL: too many routes, or
+   * too many different sets of next hops. TABLE_INVALID: the prefix has host bits.
    */
-  lookup(destination: number, out: Int32Array): number {
-    let lengths = Atomics.load(this.#lengths, LENGTHS);
-    while (lengths !== 0) {
-      const length = MAX_LENGTH - Math.clz32(lengths);
-      if (this.#read(destination & (-1 << (MAX_LENGTH - length)), length, out)) return length;
-      lengths &= ~(1 << (length - 1));
-    }
-    if (this.#lengths[DEFAULT] !== 0 && this.#read(0, 0, out)) return 0;
-    return -1;
+  set({ prefix, hops }: RouteEntry): TableResult {
+    if (prefixHasHostBits(prefix)) return TABLE_INVALID;
+    const stored = this.#store(hops);
+    if (stored < 0) return TABLE_FULL;
+    const result = this.#of(prefix).set(prefix, stored, (old) => this.#release(old));
+    if (result === TABLE_FULL) this.#release(stored);
+    return result;
   }
 
-  /**
-   * Adds a route, unless the prefix has one. TABLE_INVALID: host bits set or a length that is none.
-   */
-  add(entry: RouteEntry): TableResult {
-    if (!isPrefix(entry)) return TABLE_INVALID;
-    this.#lock();
-    try {
-      if (this.#find(entry.prefix, entry.prefixLength) >= 0) return TABLE_EXISTS;
-      return this.#insert(entry);
-    } finally {
-      this.#table.unlock();
-    }
+  delete(prefix: IpPrefix): TableResult {
+    return this.#of(prefix).delete(prefix, (old) => this.#release(old));
   }
 
-  /** Adds a route or overwrites the one that is there. */
-  replace(entry: RouteEntry, onRemoved?: RouteRemovedListener): TableResult {
-    if (!isPrefix(entry)) return TABLE_INVALID;
-    let old: RouteEntry;
-    this.#lock();
-    try {
-      const slot = this.#find(entry.prefix, entry.prefixLength);
-      if (slot < 0) return this.#insert(entry);
-      old = this.#entry();
-      this.#setValue(entry);
-      this.#table.update(slot);
-    } finally {
-      this.#table.unlock();
-    }
-    onRemoved?.(old);
-    return TABLE_OK;
+  get(prefix: IpPrefix): RouteEntry | undefined {
+    const value = this.#of(prefix).get(prefix);
+    return value === NOT_COVERED ? undefined : this.#entry({ prefix, value });
   }
 
-  del(prefix: number, prefixLength: number, onRemoved?: RouteRemovedListener): TableResult {
-    let old: RouteEntry;
-    this.#lock();
-    try {
-      const slot = this.#find(prefix, prefixLength);
-      if (slot < 0) return TABLE_NOT_FOUND;
-      old = this.#entry();
-      this.#table.remove(slot);
-      this.#countLength(prefixLength, -1);
-    } finally {
-      this.#table.unlock();
-    }
-    onRemoved?.(old);
-    return TABLE_OK;
+  /** The route that a lookup finds, for people. */
+  match(destination: IpAddress): RouteEntry | undefined {
+    const found = (isIpv4(destination) ? this.#ipv4 : this.#ipv6).match(destination);
+    return found === undefined ? undefined : this.#entry(found);
   }
 
-  /** Removes the routes that `matches` says yes to, all without it. @returns how many */
-  flush(
-    matches: (entry: RouteEntry) => boolean = () => true,
-    onRemoved?: RouteRemovedListener,
-  ): number {
-    const flushed = this.list().filter(matches);
-    let removed = 0;
-    for (const entry of flushed) {
-      if (this.del(entry.prefix, entry.prefixLength, onRemoved) === TABLE_OK) removed++;
-    }
-    return removed;
-  }
-
-  get(prefix: number, prefixLength: number): RouteEntry | undefined {
-    return this.#find(prefix, prefixLength) < 0 ? undefined : this.#entry();
-  }
-
-  /** Every route, in no order; none is torn. */
+  /** Every route, IPv4 first, in no order. */
   list(): RouteEntry[] {
-    const entries: RouteEntry[] = [];
-    const table = this.#table;
-    for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
-      if (this.#table.readSlot(slot)) entries.push(this.#entry());
-    }
-    return entries;
+    const entries = [...this.#ipv4.list(), ...this.#ipv6.list()];
+    return entries.map((entry) => this.#entry(entry));
   }
 
-  #read(prefix: number, length: number, out: Int32Array): boolean {
-    if (this.#find(prefix, length) < 0) return false;
-    out[ROUTE_RESULT_GATEWAY] = this.#table.value[VALUE_GATEWAY];
-    out[ROUTE_RESULT_REMOTE] = this.#table.value[VALUE_REMOTE] - 1;
-    return true;
+  #of({ family }: IpPrefix): PrefixTable {
+    return family === 4 ? this.#ipv4 : this.#ipv6;
   }
 
-  #find(prefix: number, length: number): number {
-    const key = this.#table.key;
-    key[0] = length;
-    key[1] = prefix;
-    return this.#table.find();
+  /** @returns what stands in the table for these next hops, -1: there is no room for the group */
+  #store(hops: readonly NextHop[]): number {
+    if (hops.length === 0) return STORED_ON_LINK;
+    if (hops.length === 1) return hops[0].remote + 1;
+    const group = this.#groups.acquire(hops);
+    return group < 0 ? -1 : FIRST_GROUP + group;
   }
 
-  #setValue(entry: RouteEntry): void {
-    assert(entry.remote >= -1 && entry.remote < MAX_REMOTES);
-    this.#table.value[VALUE_REMOTE] = entry.remote + 1;
-    this.#table.value[VALUE_GATEWAY] = entry.gateway;
+  #release(stored: number): void {
+    if (stored >= FIRST_GROUP) this.#groups.release(stored - FIRST_GROUP);
   }
 
-  #insert(entry: RouteEntry): TableResult {
-    if (this.#table.count >= this.#table.maxEntries) return TABLE_FULL;
-    this.#setValue(entry);
-    this.#countLength(entry.prefixLength, 1);
-    this.#table.insert();
-    return TABLE_OK;
-  }
-
-  #countLength(length: number, step: 1 | -1): void {
-    const routes = Atomics.add(this.#lengths, PER_LENGTH + length, step) + step;
-    if (length === 0) Atomics.store(this.#lengths, DEFAULT, routes);
-    else if (routes === 0) Atomics.and(this.#lengths, LENGTHS, ~(1 << (length - 1)));
-    else Atomics.or(this.#lengths, LENGTHS, 1 << (length - 1));
-  }
-
-  /** Takes the writer's lock; after a dead writer the lengths are counted anew. */
-  #lock(): void {
-    if (!this.#table.lock()) return;
-    const routes = new Int32Array(MAX_LENGTH + 1);
-    for (const entry of this.list()) routes[entry.prefixLength]++;
-    for (let length = 0; length <= MAX_LENGTH; length++) {
-      Atomics.store(this.#lengths, PER_LENGTH + length, routes[length] + 1);
-      this.#countLength(length, -1);
-    }
-  }
-
-  /** The route that lies in the table's scratch words. */
-  #entry(): RouteEntry {
-    const { key, value } = this.#table;
-    return {
-      prefix: key[1] >>> 0,
-      prefixLength: key[0],
-      gateway: value[VALUE_GATEWAY] >>> 0,
-      remote: value[VALUE_REMOTE] - 1,
-    };
+  #entry({ prefix, value }: PrefixEntry): RouteEntry {
+    if (value === STORED_ON_LINK) return { prefix, hops: [] };
+    if (value >= FIRST_GROUP) return { prefix, hops: this.#groups.hops(value - FIRST_GROUP) };
+    return { prefix, hops: [{ remote: value - 1, weight: 1 }] };
   }
 }
 
-function isPrefix({ prefix, prefixLength }: RouteEntry): boolean {
-  if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > MAX_LENGTH)
-    return false;
-  const mask = prefixLength === 0 ? 0 : -1 << (MAX_LENGTH - prefixLength);
-  return (prefix & ~mask) === 0;
+function hopOf(stored: number): number {
+  if (stored === NOT_COVERED) return NO_ROUTE;
+  if (stored === STORED_ON_LINK) return ON_LINK;
+  return stored >= FIRST_GROUP ? stored : stored - 1;
 }

@@ -53,7 +53,7 @@ const good: Record<string, unknown[]> = {
   interfaceMac: ["no-such-device", new Uint8Array(6), 0],
   interfaceAddress: ["no-such-device", new Uint8Array(4), 24],
   udpOpen: [4, address, 0, "no-such-device", 0, 4096],
-  rawOpen: [address, "no-such-device", 0, 4096],
+  rawOpen: [4, 4, address, "no-such-device", 0, 4096],
   udpProbe: [0],
   socketShare: [-1],
   socketPort: [-1],

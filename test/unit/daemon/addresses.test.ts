@@ -1,7 +1,7 @@
 // Text of config and control socket as the words and masks that the data path compares.
 
 import { describe, expect, it } from "vitest";
-import { allowedSources, ipOf, ipv4PrefixOf, macOf } from "../../../src/daemon/addresses.js";
+import { allowedSources, ipOf, macOf, prefixOf } from "../../../src/daemon/addresses.js";
 import { SourcePolicy, type SourcePrefix } from "../../../src/forwarding/source-policy.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 
@@ -53,13 +53,13 @@ describe("text that has been validated", () => {
   it("becomes words", () => {
     expect(ipOf("10.57.4.20")).toEqual({ w0: 0, w1: 0, w2: 0xffff, w3: 0x0a390414 });
     expect(macOf("02:00:00:00:00:0b")).toEqual({ hi: 0x200, lo: 0xb });
-    expect(ipv4PrefixOf("203.0.113.0/24")).toEqual({ prefix: 0xcb007100, length: 24 });
+    expect(prefixOf("203.0.113.0/24")).toEqual({ prefix: 0xcb007100, length: 24 });
   });
 
   it("asserts where it is none", () => {
     expect(() => ipOf("10.57.4")).toThrow("not an address: 10.57.4");
     expect(() => macOf("02:00")).toThrow("not a MAC address");
-    expect(() => ipv4PrefixOf("fd00::/8")).toThrow("not an IPv4 prefix");
+    expect(() => prefixOf("fd00::/8")).toThrow("not an IPv4 prefix");
     expect(() => allowedSources(["10.0.0.1"])).toThrow("not a prefix");
   });
 });

@@ -126,7 +126,7 @@ export function controlContext(
     const runtime: IpipRuntime = {
       ...{ ...common, ...ipipTables(), type: "ipip", config: tunnel, senders: [70, 71] },
       device: deviceOf(tunnel.name, index, 1),
-      remote: pointToPoint ? ip(tunnel.remote).w3 : 0,
+      remote: pointToPoint ? ip(tunnel.remote) : undefined,
       remoteRow: pointToPoint ? peers.acquire(index, tunnel.remote) : -1,
     };
     fillIpip(runtime, peers);

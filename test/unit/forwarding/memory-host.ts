@@ -28,7 +28,7 @@ import { IngressBatch } from "../../../src/packet/ingress-batch.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
-import { RouteTable } from "../../../src/routes/route-table.js";
+import { RouteReader, RouteTable } from "../../../src/routes/route-table.js";
 import {
   Counters,
   NO_TUNNEL,
@@ -39,7 +39,7 @@ import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
 import type { IpAddress } from "../../../src/wire/ip-address.js";
-import { ip, mac, v4 } from "./frames.js";
+import { ip, mac } from "./frames.js";
 
 export const HOST_A = "10.57.4.20";
 export const HOST_B = "10.57.4.21";
@@ -118,6 +118,7 @@ export interface IpipSide {
   readonly tunnel: IpipTunnel;
   readonly device: MemoryDevice;
   readonly egress: IpipEgress;
+  readonly routes: RouteTable;
 }
 
 export class MemoryHost {
@@ -190,20 +191,22 @@ export class MemoryHost {
     const { ttl = 64, mtu_bytes = 1480, underlayMtu_bytes = 1500, allow = "known" } = options;
     this.remotes.defineTunnel(index, 0, 0);
     const device = options.device ?? new MemoryDevice(index, "tun");
+    const routes = new RouteTable(64);
     const tunnel: IpipTunnel = {
-      ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device },
-      local: this.#address.w3 | 0,
-      remote: options.remote === undefined ? 0 : v4(options.remote) | 0,
+      ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device, family: 4 },
+      ...{ carries4: true, carries6: false, tos: 0, pmtudisc: true },
+      local: this.#address,
+      remote: options.remote === undefined ? undefined : ip(options.remote),
       remoteRow: options.remote === undefined ? -1 : this.remote(index, options.remote, 0, 0),
       sources: new SourcePolicy(index, allow, this.remotes),
-      routes: RouteTable.create(64),
+      routes: new RouteReader(routes.sharedState()),
     };
     const { batch, remotes } = this;
     const sender = options.sender ?? this.network.rawSender();
     const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters: this.#worker });
     this.#steps.push(() => egress.run(MAX_FRAMES));
     this.#ipipIngress().add(tunnel);
-    return { tunnel, device, egress };
+    return { tunnel, device, egress, routes };
   }
 
   /** A configured remote of a tunnel. @returns its row */
@@ -213,10 +216,10 @@ export class MemoryHost {
   }
 
   /** Adds a route with its gateway as remote. */
-  route({ tunnel }: IpipSide, prefix: string, prefixLength: number, gateway?: string): number {
+  route({ tunnel, routes }: IpipSide, prefix: string, length: number, gateway?: string): number {
     const remote = gateway === undefined ? -1 : this.remote(tunnel.index, gateway, 0, 0);
-    const via = gateway === undefined ? 0 : v4(gateway);
-    tunnel.routes.add({ prefix: v4(prefix), prefixLength, gateway: via, remote });
+    const hops = remote < 0 ? [] : [{ remote, weight: 1 }];
+    routes.set({ prefix: { ip: ip(prefix), family: 4, length }, hops });
     return remote;
   }
 
