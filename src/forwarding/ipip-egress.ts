@@ -154,8 +154,8 @@ export class IpipEgress implements TooBigHandler {
     if (remote < 0) {
       const { routes } = this.#tunnel;
       remote = routes.lookup4(inner);
-      if (remote === NO_ROUTE) return NO_ROUTE_REASON;
       if (remote >= FIRST_GROUP) remote = routes.pick(remote, flowHash(arena, at, located));
+      if (remote === NO_ROUTE) return NO_ROUTE_REASON;
     }
     const outer =
       remote === ON_LINK ? inner : this.#remotes.rows[remote * REMOTE_WORDS + REMOTE_ADDRESS + 3];
