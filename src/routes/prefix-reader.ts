@@ -1,51 +1,55 @@
-// Longest-prefix match for the addresses of one family, the readers' side: any thread, no lock. Who
-// adds prefixes is prefix-table.ts.
+// Longest-prefix match for the addresses of one family, the readers' side: any thread, no lock. How
+// the trie lies in memory is trie-layout.ts.
 //
-// Theory of operation. The prefixes lie in a SharedTable with key (length, prefix). A lookup probes
-// it for the lengths that the index says, longest first, and starts over when a prefix was added
-// meanwhile: so an address that some prefix covers at every moment is never found without one, also
-// while a longer one takes a shorter one's place.
+// Theory of operation. The writer never changes a node that can be reached, but for single words;
+// it writes another one and puts that in its place. Memory of the old one is used again from the
+// next change on. So a reader believes what it found if no change began or ended meanwhile, and
+// otherwise looks again: what it finds was so at one moment, also where a longer prefix takes a
+// shorter one's place. A writer that sleeps in the middle of a change holds nobody up.
+import { LOADS_IN_ORDER } from "../shared-memory/shared-table.js";
 import {
-  LOADS_IN_ORDER,
-  SharedTable,
-  type SharedTableState,
-} from "../shared-memory/shared-table.js";
-import { type IpAddress, type IpPrefix, ipFromV4 } from "../wire/ip-address.js";
-import { PrefixIndexReader, type PrefixIndexState } from "./prefix-index.js";
+  addressWords,
+  entryAt,
+  NODE_COVERING,
+  NODE_DEPTH,
+  NODE_PREFIX,
+  nodeOf,
+  positionOf,
+  ROOT_BITS,
+  ROOTS,
+  SHORT,
+  SHORT_BITS,
+  STRIDE_BITS,
+  VERSION,
+} from "./trie-layout.js";
 
 /** `find`: no prefix covers the address. */
 export const NOT_COVERED = -1;
 
-const WORD_BITS = 32;
-/** Times that a lookup starts over because prefixes were added during it. */
-const ATTEMPTS = 8;
+/**
+ * Times that a lookup looks again because of changes; beyond, it finds nothing rather than
+ * something wrong. A change takes longer than some lookups, so this does not happen.
+ */
+const ATTEMPTS = 1000;
+/** Nodes on the way to a prefix of 128 bits. */
+const MAX_NODES = (128 - ROOT_BITS) / STRIDE_BITS;
 
 export interface PrefixTableState {
   readonly family: 4 | 6;
-  readonly table: SharedTableState;
-  readonly index: PrefixIndexState;
-}
-
-export interface PrefixEntry {
-  readonly prefix: IpPrefix;
-  readonly value: number;
+  readonly trie: SharedArrayBuffer;
 }
 
 export class PrefixReader {
-  readonly #family: 4 | 6;
-  readonly #table: SharedTable;
-  readonly #index: PrefixIndexReader;
-  /** Words of an address. */
-  readonly #words: number;
+  readonly #trie: Int32Array;
+  /** From a node's first word to its entries. */
+  readonly #entries: number;
   readonly #address: Int32Array;
   readonly #fence = new Int32Array(new SharedArrayBuffer(4));
 
-  constructor({ family, table, index }: PrefixTableState) {
-    this.#family = family;
-    this.#table = SharedTable.attach(table);
-    this.#index = new PrefixIndexReader(index);
-    this.#words = wordsOf(family);
-    this.#address = new Int32Array(this.#words);
+  constructor({ family, trie }: PrefixTableState) {
+    this.#trie = new Int32Array(trie);
+    this.#entries = NODE_PREFIX + addressWords(family);
+    this.#address = new Int32Array(addressWords(family));
   }
 
   /** Hot. @returns the number of the longest prefix that covers the address, or NOT_COVERED */
@@ -64,63 +68,44 @@ export class PrefixReader {
     return this.findAgain();
   }
 
-  /** What the last address is found as now. */
+  /** Hot. What the last address is found as now. */
   findAgain(): number {
-    let added = this.#index.added;
-    for (let attempt = 1; ; attempt++) {
-      const value = this.#longest();
-      // As in SharedTable: an atomic load would not hold back the plain loads before it.
+    const trie = this.#trie;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      // Why one atomic load is enough on x86, and a fence needed elsewhere: shared-table.ts.
+      const version = LOADS_IN_ORDER ? trie[VERSION] : Atomics.load(trie, VERSION);
+      const found = this.#longest(trie);
       if (!LOADS_IN_ORDER) Atomics.add(this.#fence, 0, 0);
-      const then = added;
-      added = this.#index.added;
-      if (added === then || attempt === ATTEMPTS) return value;
+      if (Atomics.load(trie, VERSION) === version) return found - 1;
     }
-  }
-
-  /** The prefix that `find4` or `find6` would find, for people. */
-  match(ip: IpAddress): PrefixEntry | undefined {
-    const { w0, w1, w2, w3 } = ip;
-    const value = this.#family === 4 ? this.find4(w3) : this.find6(w0, w1, w2, w3);
-    if (value === NOT_COVERED) return undefined;
-    return { prefix: prefixOf(this.#family, this.#table.key), value };
-  }
-
-  #longest(): number {
-    for (let word = this.#words - 1; word >= 0; word--) {
-      let lengths = this.#index.lengths(this.#address, word);
-      while (lengths !== 0) {
-        const bit = WORD_BITS - 1 - Math.clz32(lengths);
-        if (this.#probe(word, bit + 1)) return this.#table.value[0];
-        lengths &= ~(1 << bit);
-      }
-    }
-    if (this.#index.hasDefault && this.#probe(0, 0)) return this.#table.value[0];
     return NOT_COVERED;
   }
 
-  /**
-   * Is there a prefix over the address in `#address` that ends in `word` of it, after `bits` of
-   * these?
-   */
-  #probe(word: number, bits: number): boolean {
-    const { key } = this.#table;
+  /** @returns a number plus one, or 0 */
+  #longest(trie: Int32Array): number {
     const address = this.#address;
-    key[0] = word * WORD_BITS + bits;
-    for (let i = 0; i < this.#words; i++) key[i + 1] = i < word ? address[i] : 0;
-    // 32 - 0 bits would be a shift by none.
-    if (bits !== 0) key[word + 1] = address[word] & (-1 << (WORD_BITS - bits));
-    return this.#table.find() >= 0;
+    let best = trie[SHORT + (address[0] >>> (32 - SHORT_BITS))];
+    let entry = trie[ROOTS + (address[0] >>> (32 - ROOT_BITS))];
+    for (let nodes = 0; entry < 0 && nodes < MAX_NODES; nodes++) {
+      const at = nodeOf(entry);
+      const covering = trie[at + NODE_COVERING];
+      if (covering !== 0) best = covering;
+      const depth = trie[at + NODE_DEPTH];
+      if (!this.#isWithin(trie, at, depth)) return best;
+      entry = trie[entryAt(trie, at, this.#entries, positionOf(address, depth))];
+    }
+    return entry !== 0 ? entry : best;
   }
-}
 
-/** Words that the addresses of a family have in a table. */
-export function wordsOf(family: 4 | 6): number {
-  return family === 4 ? 1 : 4;
-}
-
-/** @param key as it lies in the table: length, words of the address */
-export function prefixOf(family: 4 | 6, key: Int32Array): IpPrefix {
-  const [length, w0, w1, w2, w3] = key;
-  if (family === 4) return { ip: ipFromV4(w0 >>> 0), family, length };
-  return { ip: { w0: w0 >>> 0, w1: w1 >>> 0, w2: w2 >>> 0, w3: w3 >>> 0 }, family, length };
+  /** Does the address begin with the node's prefix? Its first 16 bits do. */
+  #isWithin(trie: Int32Array, at: number, depth: number): boolean {
+    if (depth === ROOT_BITS) return true;
+    const address = this.#address;
+    const whole = depth >>> 5;
+    for (let word = 0; word < whole; word++) {
+      if (trie[at + NODE_PREFIX + word] !== address[word]) return false;
+    }
+    const differing = trie[at + NODE_PREFIX + whole] ^ address[whole];
+    return (depth & 31) === 0 || differing >>> (32 - (depth & 31)) === 0;
+  }
 }

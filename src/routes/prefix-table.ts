@@ -1,10 +1,10 @@
-// Prefixes of one family, each with a number; lookups are in prefix-reader.ts. What the number
-// means is route-table.ts.
+// Prefixes of one family, each with a number, for longest-prefix match. What the number means is
+// route-table.ts; lookups are in prefix-reader.ts.
 //
-// Theory of operation. One thread writes. An entry never moves, and its number is one word that is
-// overwritten at once: a reader finds the old number or the new one, and never misses a prefix
-// whose number changes. Memory: for each of the entries that there may be two slots of 16 bytes
-// (IPv4) or 32 (IPv6), and the index.
+// Theory of operation. One thread writes, which alone knows the prefixes: they lie in a hash table.
+// What the readers see is a trie made of them.
+// Memory (reserved; what is never touched costs address space only), per entry that there may be:
+// hash table two slots of 16 bytes (IPv4) or 32 (IPv6); trie 256 bytes or 320, and 260 KiB.
 import assert from "node:assert/strict";
 import { SharedTable } from "../shared-memory/shared-table.js";
 import {
@@ -13,40 +13,42 @@ import {
   TABLE_OK,
   type TableResult,
 } from "../shared-memory/table-result.js";
-import type { IpAddress, IpPrefix } from "../wire/ip-address.js";
-import { createPrefixIndex, PrefixIndex } from "./prefix-index.js";
-import {
-  NOT_COVERED,
-  type PrefixEntry,
-  PrefixReader,
-  type PrefixTableState,
-  prefixOf,
-  wordsOf,
-} from "./prefix-reader.js";
+import { type IpAddress, type IpPrefix, ipFromV4 } from "../wire/ip-address.js";
+import { NOT_COVERED, type PrefixTableState } from "./prefix-reader.js";
+import { PrefixTrie } from "./prefix-trie.js";
+import { addressWords } from "./trie-layout.js";
+
+/** Greatest number that a prefix can have. */
+export const MAX_NUMBER = 0x7ffffffe;
+
+const ADDRESS_BITS = { 4: 32, 6: 128 } as const;
+
+export interface PrefixEntry {
+  readonly prefix: IpPrefix;
+  readonly value: number;
+}
 
 export class PrefixTable {
-  readonly #state: PrefixTableState;
   readonly #family: 4 | 6;
+  /** Never shared: nobody else writes, so its lock is not needed. */
   readonly #table: SharedTable;
-  readonly #index: PrefixIndex;
-  readonly #reader: PrefixReader;
+  readonly #trie: PrefixTrie;
   /** Of the prefix at hand. */
   readonly #address: Int32Array;
 
   /** @param maxEntries 1..MAX_TABLE_ENTRIES */
   constructor(family: 4 | 6, maxEntries: number) {
-    const words = wordsOf(family);
+    const words = addressWords(family);
     this.#family = family;
     this.#address = new Int32Array(words);
     this.#table = SharedTable.create({ keyWords: 1 + words, valueWords: 1, maxEntries });
-    const index = createPrefixIndex(words);
-    this.#index = new PrefixIndex(index);
-    this.#state = { family, table: this.#table.sharedState(), index };
-    this.#reader = new PrefixReader(this.#state);
+    this.#trie = new PrefixTrie(family, maxEntries, (address, length) => {
+      return this.#find(address, length) < 0 ? 0 : this.#table.value[0] + 1;
+    });
   }
 
   sharedState(): PrefixTableState {
-    return this.#state;
+    return { family: this.#family, trie: this.#trie.buffer };
   }
 
   get count(): number {
@@ -57,52 +59,43 @@ export class PrefixTable {
     return this.#table.maxEntries;
   }
 
-  /** The longest prefix that covers an address. */
-  match(ip: IpAddress): PrefixEntry | undefined {
-    return this.#reader.match(ip);
-  }
-
   /**
-   * Adds a prefix or overwrites its number. Takes the table's lock.
-   * @param value 0..2^31-1
-   * @param onReplaced told of the number that was there, after the lock is released
+   * Adds a prefix or overwrites its number.
+   * @param value 0..MAX_NUMBER
+   * @returns TABLE_FULL: nothing was changed
    */
-  set(prefix: IpPrefix, value: number, onReplaced?: (value: number) => void): TableResult {
-    assert(value >= 0);
-    let old: number;
-    this.#lock();
-    try {
-      const slot = this.#find(prefix);
-      if (slot < 0) return this.#insert(prefix, value);
-      old = this.#table.value[0];
-      this.#table.exchangeWord(slot, 0, old, value);
-    } finally {
-      this.#table.unlock();
-    }
-    onReplaced?.(old);
+  set(prefix: IpPrefix, value: number): TableResult {
+    assert(value >= 0 && value <= MAX_NUMBER);
+    const slot = this.#findPrefix(prefix);
+    if (slot >= 0 && this.#table.value[0] === value) return TABLE_OK;
+    if (!this.#trie.hasRoom()) return TABLE_FULL;
+    this.#table.value[0] = value;
+    if (slot >= 0) this.#table.update(slot);
+    else if (!this.#table.insert()) return TABLE_FULL;
+    this.#trie.update(this.#address, prefix.length);
     return TABLE_OK;
   }
 
-  /** Takes the table's lock. */
-  delete(prefix: IpPrefix, onRemoved?: (value: number) => void): TableResult {
-    let old: number;
-    this.#lock();
-    try {
-      const slot = this.#find(prefix);
-      if (slot < 0) return TABLE_NOT_FOUND;
-      old = this.#table.value[0];
-      this.#table.remove(slot);
-      this.#index.removed(this.#address, prefix.length);
-    } finally {
-      this.#table.unlock();
-    }
-    onRemoved?.(old);
+  delete(prefix: IpPrefix): TableResult {
+    const slot = this.#findPrefix(prefix);
+    if (slot < 0) return TABLE_NOT_FOUND;
+    this.#table.remove(slot);
+    this.#trie.update(this.#address, prefix.length);
     return TABLE_OK;
   }
 
   /** @returns the number of exactly this prefix, or NOT_COVERED */
   get(prefix: IpPrefix): number {
-    return this.#find(prefix) < 0 ? NOT_COVERED : this.#table.value[0];
+    return this.#findPrefix(prefix) < 0 ? NOT_COVERED : this.#table.value[0];
+  }
+
+  /** The longest prefix that covers an address. For people: it tries every length. */
+  match(ip: IpAddress): PrefixEntry | undefined {
+    this.#load(ip);
+    for (let length = ADDRESS_BITS[this.#family]; length >= 0; length--) {
+      if (this.#find(this.#address, length) >= 0) return this.#entry();
+    }
+    return undefined;
   }
 
   /** Every prefix, in no order. */
@@ -110,18 +103,25 @@ export class PrefixTable {
     const entries: PrefixEntry[] = [];
     const table = this.#table;
     for (let slot = table.usedFrom(0); slot < table.capacity; slot = table.usedFrom(slot + 1)) {
-      if (!table.readSlot(slot)) continue;
-      entries.push({ prefix: prefixOf(this.#family, table.key), value: table.value[0] });
+      if (table.readSlot(slot)) entries.push(this.#entry());
     }
     return entries;
   }
 
-  /** Leaves the prefix in the scratch words of the table and its address in `#address`. */
-  #find({ ip, length }: IpPrefix): number {
+  /** Leaves the address in `#address`. @returns the prefix's slot or -1 */
+  #findPrefix({ ip, length }: IpPrefix): number {
     this.#load(ip);
+    return this.#find(this.#address, length);
+  }
+
+  /** Looks for the first `length` bits of an address. @returns the prefix's slot or -1 */
+  #find(address: Int32Array, length: number): number {
     const { key } = this.#table;
     key[0] = length;
-    key.set(this.#address, 1);
+    for (let word = 0; word < address.length; word++) {
+      const bits = length - 32 * word;
+      key[word + 1] = address[word] & (bits >= 32 ? -1 : bits <= 0 ? 0 : -1 << (32 - bits));
+    }
     return this.#table.find();
   }
 
@@ -130,23 +130,13 @@ export class PrefixTable {
     else this.#address.set([w0, w1, w2, w3]);
   }
 
-  #insert({ length }: IpPrefix, value: number): TableResult {
-    if (this.#table.count >= this.#table.maxEntries) return TABLE_FULL;
-    this.#table.value[0] = value;
-    this.#index.adding(this.#address, length);
-    this.#table.insert();
-    this.#index.added();
-    return TABLE_OK;
-  }
-
-  /** Takes the lock; after a dead writer the index is made anew. */
-  #lock(): void {
-    if (!this.#table.lock()) return;
-    const index = new PrefixIndex(createPrefixIndex(wordsOf(this.#family)));
-    for (const { prefix } of this.list()) {
-      this.#load(prefix.ip);
-      index.adding(this.#address, prefix.length);
-    }
-    this.#index.become(index);
+  /** What lies in the table's scratch words. */
+  #entry(): PrefixEntry {
+    const [length, w0, w1, w2, w3] = this.#table.key;
+    const [value] = this.#table.value;
+    const family = this.#family;
+    if (family === 4) return { prefix: { ip: ipFromV4(w0 >>> 0), family, length }, value };
+    const ip = { w0: w0 >>> 0, w1: w1 >>> 0, w2: w2 >>> 0, w3: w3 >>> 0 };
+    return { prefix: { ip, family, length }, value };
   }
 }

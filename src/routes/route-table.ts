@@ -7,7 +7,13 @@
 // next hops at some moment of the lookup.
 import assert from "node:assert/strict";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
-import { TABLE_FULL, TABLE_INVALID, type TableResult } from "../shared-memory/table-result.js";
+import {
+  TABLE_FULL,
+  TABLE_INVALID,
+  TABLE_NOT_FOUND,
+  TABLE_OK,
+  type TableResult,
+} from "../shared-memory/table-result.js";
 import { type IpAddress, type IpPrefix, isIpv4, prefixHasHostBits } from "../wire/ip-address.js";
 import {
   type NextHop,
@@ -16,13 +22,8 @@ import {
   NextHopReader,
   OUTDATED,
 } from "./next-hop-groups.js";
-import {
-  NOT_COVERED,
-  type PrefixEntry,
-  PrefixReader,
-  type PrefixTableState,
-} from "./prefix-reader.js";
-import { PrefixTable } from "./prefix-table.js";
+import { NOT_COVERED, PrefixReader, type PrefixTableState } from "./prefix-reader.js";
+import { type PrefixEntry, PrefixTable } from "./prefix-table.js";
 
 /** `lookup`: no route covers the destination. */
 export const NO_ROUTE = -1;
@@ -132,17 +133,24 @@ export class RouteTable {
     if (!isPossible(prefix)) return TABLE_INVALID;
     const stored = this.#store(merged(hops));
     if (stored < 0) return TABLE_FULL;
-    const result = this.#of(prefix).set(prefix, stored, (old) => this.#release(old));
-    if (result === TABLE_FULL) this.#release(stored);
+    const table = this.#of(prefix);
+    const before = table.get(prefix);
+    const result = table.set(prefix, stored);
+    this.#release(result === TABLE_OK ? before : stored);
     return result;
   }
 
   delete(prefix: IpPrefix): TableResult {
-    return this.#of(prefix).delete(prefix, (old) => this.#release(old));
+    if (!isPossible(prefix)) return TABLE_NOT_FOUND;
+    const table = this.#of(prefix);
+    const before = table.get(prefix);
+    const result = table.delete(prefix);
+    this.#release(before);
+    return result;
   }
 
   get(prefix: IpPrefix): RouteEntry | undefined {
-    const value = this.#of(prefix).get(prefix);
+    const value = isPossible(prefix) ? this.#of(prefix).get(prefix) : NOT_COVERED;
     return value === NOT_COVERED ? undefined : this.#entry({ prefix, value });
   }
 
