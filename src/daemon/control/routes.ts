@@ -128,7 +128,7 @@ function decide(
   if (tunnel.remote !== undefined) {
     const outer = textOf(tunnel.remote);
     const why = "the tunnel is point-to-point: its remote gets everything";
-    const length = found?.prefix.length ?? 0;
+    const length = found?.prefix.length ?? -1;
     const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
     return { length, decision: { to, dev, match, outer, why } };
   }
