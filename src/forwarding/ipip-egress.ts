@@ -47,6 +47,8 @@ export class IpipEgress {
   readonly #located = new Int32Array(LOCATE_COLUMNS);
   readonly #remoteRows: Int32Array;
   readonly #local: Int32Array;
+  /** Is the outer source the route's, so that our own packets are not known by it? */
+  readonly #anyLocal: boolean;
   /** Outer destination of the packet in hand: four words. */
   readonly #destination = new Int32Array(4);
 
@@ -58,6 +60,7 @@ export class IpipEgress {
     this.#counters = parts.counters;
     this.#remoteRows = parts.remotes.rows;
     this.#local = Int32Array.of(w0, w1, w2, w3);
+    this.#anyLocal = w3 === 0 && tunnel.family === 4;
     this.#header = new IpipHeader(tunnel);
     this.#sends = new IpipSends(parts, this.#header.bytes);
   }
@@ -100,7 +103,7 @@ export class IpipEgress {
     }
     const remote = this.#remoteOf(at, version);
     if (!this.#address(at, version, remote)) return NO_ROUTE_REASON;
-    if (this.#isLocal() || (nested && this.#isForRemote(at))) return ROUTING_LOOP;
+    if (this.#isLocal() || (nested && this.#anyLocal && this.#isForRemote(at))) return ROUTING_LOOP;
     const label = this.#tunnel.family === 6 ? flowHash(arena, at, located) & FLOW_LABEL_MASK : 0;
     this.#header.write(arena, at, end, version, this.#destination, label);
     this.#sends.send(frame, at, remote);
