@@ -2,13 +2,13 @@
 // prefix-reader.ts, changes in prefix-trie.ts.
 //
 // A lookup takes 8 bits of the address at a time, but for the first 16. All words are in one array:
-// - SHORT: by the first 8 bits, the number of the longest prefix of up to 8 bits, plus one; 0: none
+// - SHORT: by the first 8 bits, the number of the longest prefix up to /8, plus one; 0: none
 // - ROOTS: by the first 16 bits, an entry
 // - nodes, each for the addresses that begin with the same DEPTH bits (16, 24, ...); for each value
 //   of the 8 bits behind (a position) it has an entry
 //
-// An entry is 0, or a number plus one (of the longest prefix that ends in these 8 bits; of ROOTS: in
-// the second 8), or, negative, a node. A node that hangs there knows in COVERING what the entry
+// An entry is 0, or a number plus one (of the longest prefix that ends in these 8 bits; of ROOTS:
+// in the second 8), or, negative, a node. A node that hangs there knows in COVERING what the entry
 // would be without it; and as nodes without a purpose of their own are left out, it has its whole
 // prefix to be compared with. Equal neighbours share an entry. Where another one begins stands in
 // - a sparse node: as bytes, up to eight; the rest is 255

@@ -86,6 +86,52 @@ for (const family of [4, 6] as const) {
           if (!agree(table, reader, one.ip)) expect.fail(`after change ${n}`);
         }
       });
+
+      it("shows what was or what will be at every moment of a change", () => {
+        const table = new PrefixTable(family, 64);
+        const reader = new PrefixReader(table.sharedState());
+        const present: IpPrefix[] = [];
+        const { store } = Atomics;
+        let between = () => {};
+        const storeAndLook = (words: Int32Array, at: number, value: number) => {
+          const stored = store(words, at, value);
+          between();
+          return stored;
+        };
+        Object.assign(Atomics, { store: storeAndLook });
+        try {
+          let moments = 0;
+          for (let n = 0; n < 600; n++) {
+            const watched = [...present.map(({ ip }) => ip), address()];
+            const find = ({ w0, w1, w2, w3 }: IpAddress) =>
+              family === 4 ? reader.find4(w3) : reader.find6(w0, w1, w2, w3);
+            const before = watched.map(find);
+            const seen: number[][] = [];
+            between = () => seen.push(watched.map(find));
+            const one = random() % 3 === 0 ? present[random() % present.length] : prefix();
+            if (one === undefined || (present.length < 40 && random() % 2 === 0)) {
+              const added = one ?? prefix();
+              table.set(added, n);
+              present.push(added);
+            } else {
+              const [gone] = present.splice(random() % Math.max(1, present.length), 1);
+              if (gone !== undefined) table.delete(gone);
+            }
+            between = () => {};
+            const after = watched.map(find);
+            for (const [i, moment] of seen.entries()) {
+              for (const [j, value] of moment.entries()) {
+                if (value === before[j] || value === after[j]) continue;
+                expect.fail(`change ${n}, store ${i}: ${value}, not ${before[j]} or ${after[j]}`);
+              }
+            }
+            moments += seen.length;
+          }
+          expect(moments).toBeGreaterThan(600);
+        } finally {
+          Object.assign(Atomics, { store });
+        }
+      });
     });
   }
 }
