@@ -133,32 +133,33 @@ function randomLength(lengths: Lengths, random: Random): number {
 class Lookups {
   readonly #reader: RouteReader;
   readonly #family: 4 | 6;
-  readonly #words = new Int32Array(DESTINATIONS * 4);
+  /** One or four of each destination. */
+  readonly #words: Int32Array;
 
   constructor(table: RouteTable, family: 4 | 6, destination: () => IpPrefix["ip"]) {
     this.#reader = new RouteReader(table.sharedState());
     this.#family = family;
-    for (let at = 0; at < this.#words.length; at += 4) {
+    const words = Array.from({ length: DESTINATIONS }, () => {
       const { w0, w1, w2, w3 } = destination();
-      this.#words.set([w0, w1, w2, w3], at);
-    }
+      return family === 4 ? [w3] : [w0, w1, w2, w3];
+    });
+    this.#words = Int32Array.from(words.flat());
   }
 
   get run(): Case["run"] {
     const words = this.#words;
     const reader = this.#reader;
-    const at = (i: number) => (i & (DESTINATIONS - 1)) * 4;
     if (this.#family === 4) {
       return (count) => {
         let kept = 0;
-        for (let i = 0; i < count; i++) kept += reader.lookup4(words[at(i) + 3]!);
+        for (let i = 0; i < count; i++) kept += reader.lookup4(words[i & (DESTINATIONS - 1)]!);
         return kept;
       };
     }
     return (count) => {
       let kept = 0;
       for (let i = 0; i < count; i++) {
-        const w = at(i);
+        const w = (i & (DESTINATIONS - 1)) * 4;
         kept += reader.lookup6(words[w]!, words[w + 1]!, words[w + 2]!, words[w + 3]!);
       }
       return kept;
@@ -172,7 +173,7 @@ class Lookups {
     return (count) => {
       let kept = 0;
       for (let i = 0; i < count; i++) {
-        const hop = reader.lookup4(words[(i & (DESTINATIONS - 1)) * 4 + 3]!);
+        const hop = reader.lookup4(words[i & (DESTINATIONS - 1)]!);
         kept += hop >= FIRST_GROUP ? reader.pick(hop, i) : hop;
       }
       return kept;

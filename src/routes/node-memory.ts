@@ -1,9 +1,9 @@
 // Which lines of a trie's memory are free: the writer's own knowledge. What lies in them is
 // trie-layout.ts.
 //
-// Theory of operation. Nodes have 1 to MAX_LINES lines; there is a list of free stretches for each
-// size, and what was never used behind all. A stretch may be cut, never joined with another. What is
-// given back can be had again after `reclaim`: readers may still look at it until then.
+// Theory of operation. There is a list of free stretches for each size of a node, and what was never
+// used behind all. A stretch may be cut, never joined with another. What is given back can be had
+// again after `reclaim`: readers may still look at it until then.
 
 export class NodeMemory {
   readonly #capacity: number;

@@ -9,6 +9,7 @@
 import { LOADS_IN_ORDER } from "../shared-memory/shared-table.js";
 import {
   addressWords,
+  DEPTH_MASK,
   entryAt,
   NODE_COVERING,
   NODE_DEPTH,
@@ -41,14 +42,14 @@ export interface PrefixTableState {
 
 export class PrefixReader {
   readonly #trie: Int32Array;
-  /** From a node's first word to its entries. */
-  readonly #entries: number;
+  /** From a node's first word to where it says where entries begin. */
+  readonly #places: number;
   readonly #address: Int32Array;
   readonly #fence = new Int32Array(new SharedArrayBuffer(4));
 
   constructor({ family, trie }: PrefixTableState) {
     this.#trie = new Int32Array(trie);
-    this.#entries = NODE_PREFIX + addressWords(family);
+    this.#places = NODE_PREFIX + addressWords(family);
     this.#address = new Int32Array(addressWords(family));
   }
 
@@ -90,9 +91,9 @@ export class PrefixReader {
       const at = nodeOf(entry);
       const covering = trie[at + NODE_COVERING];
       if (covering !== 0) best = covering;
-      const depth = trie[at + NODE_DEPTH];
+      const depth = trie[at + NODE_DEPTH] & DEPTH_MASK;
       if (!this.#isWithin(trie, at, depth)) return best;
-      entry = trie[entryAt(trie, at, this.#entries, positionOf(address, depth))];
+      entry = trie[entryAt(trie, at, this.#places, positionOf(address, depth))];
     }
     return entry !== 0 ? entry : best;
   }

@@ -11,11 +11,14 @@ import assert from "node:assert/strict";
 import { NodeMemory } from "./node-memory.js";
 import {
   addressWords,
+  BITMAP_WORDS,
+  DENSE,
+  DENSE_WORDS,
+  DEPTH_MASK,
   entryAt,
   entryOf,
   LINE_WORDS,
-  NODE_BEFORE,
-  NODE_BITMAP,
+  MAX_SPARSE_ENTRIES,
   NODE_COVERING,
   NODE_DEPTH,
   NODE_PREFIX,
@@ -27,6 +30,7 @@ import {
   ROOTS,
   SHORT,
   SHORT_BITS,
+  SPARSE_WORDS,
   STRIDE_BITS,
   VERSION,
 } from "./trie-layout.js";
@@ -51,8 +55,10 @@ const LINES_PER_PREFIX = { 4: 4, 6: 5 } as const;
 export class PrefixTrie {
   readonly #words: Int32Array;
   readonly #addressWords: number;
-  /** From a node's first word to its entries. */
-  readonly #entries: number;
+  /** From a node's first word to where it says where entries begin. */
+  readonly #places: number;
+  /** Of a sparse node, at most. */
+  readonly #sparseEntries: number;
   readonly #maxLines: number;
   readonly #memory: NodeMemory;
   readonly #numberOf: NumberOf;
@@ -63,8 +69,10 @@ export class PrefixTrie {
 
   constructor(family: 4 | 6, maxEntries: number, numberOf: NumberOf) {
     this.#addressWords = addressWords(family);
-    this.#entries = NODE_PREFIX + this.#addressWords;
-    this.#maxLines = Math.ceil((this.#entries + POSITIONS) / LINE_WORDS);
+    this.#places = NODE_PREFIX + this.#addressWords;
+    const room = LINE_WORDS - this.#places - SPARSE_WORDS;
+    this.#sparseEntries = Math.min(MAX_SPARSE_ENTRIES, room);
+    this.#maxLines = this.#linesFor(POSITIONS);
     const lines = LINES_PER_PREFIX[family] * maxEntries + 4 * this.#maxLines;
     this.#memory = new NodeMemory(lines, this.#maxLines);
     this.#words = new Int32Array(new SharedArrayBuffer((NODES + lines * LINE_WORDS) * 4));
@@ -116,7 +124,7 @@ export class PrefixTrie {
       const entry = this.#words[ref];
       if (entry >= 0) return this.#addNode(address, length, path, ref);
       const at = nodeOf(entry);
-      const below = this.#words[at + NODE_DEPTH];
+      const below = this.#depthOf(at);
       const common = this.#commonBits(address, at, Math.min(depth, below));
       if (common < below) return this.#addAbove(address, length, ref, common);
       path.push({ at, ref });
@@ -125,7 +133,7 @@ export class PrefixTrie {
         this.#ask(address, length, depth);
         return this.#replace(path);
       }
-      ref = entryAt(this.#words, at, this.#entries, positionOf(address, below));
+      ref = entryAt(this.#words, at, this.#places, positionOf(address, below));
     }
   }
 
@@ -141,7 +149,7 @@ export class PrefixTrie {
       return;
     }
     this.#expand(parent.at);
-    this.#nodes[positionOf(address, this.#words[parent.at + NODE_DEPTH])] = node;
+    this.#nodes[positionOf(address, this.#depthOf(parent.at))] = node;
     this.#replace(path);
   }
 
@@ -161,7 +169,7 @@ export class PrefixTrie {
       this.#clear();
       this.#nodes[positionOf(address, common)] = added;
     }
-    const prefix = this.#words.subarray(at + NODE_PREFIX, at + this.#entries);
+    const prefix = this.#words.subarray(at + NODE_PREFIX, at + this.#places);
     const position = positionOf(prefix, common);
     this.#nodes[position] = old;
     const covering = this.#numbers[position];
@@ -173,9 +181,9 @@ export class PrefixTrie {
   /** Puts what is in `#numbers` and `#nodes` in the place of the last node of the path. */
   #replace(path: Step[]): void {
     const { at, ref } = path.pop()!;
-    const depth = this.#words[at + NODE_DEPTH];
+    const depth = this.#depthOf(at);
     const covering = this.#words[at + NODE_COVERING];
-    const prefix = this.#words.slice(at + NODE_PREFIX, at + this.#entries);
+    const prefix = this.#words.slice(at + NODE_PREFIX, at + this.#places);
     const lines = this.#linesOf(at);
     this.#memory.giveBack((at - NODES) / LINE_WORDS, lines);
     const below = this.#nodes.filter((entry) => entry !== 0);
@@ -198,7 +206,7 @@ export class PrefixTrie {
       return;
     }
     this.#expand(parent.at);
-    this.#nodes[positionOf(prefix, this.#words[parent.at + NODE_DEPTH])] = 0;
+    this.#nodes[positionOf(prefix, this.#depthOf(parent.at))] = 0;
     this.#replace(path);
   }
 
@@ -254,7 +262,7 @@ export class PrefixTrie {
   /** Reads the entries of a node into `#numbers` and `#nodes`. */
   #expand(at: number): void {
     for (let position = 0; position < POSITIONS; position++) {
-      const entry = this.#words[entryAt(this.#words, at, this.#entries, position)];
+      const entry = this.#words[entryAt(this.#words, at, this.#places, position)];
       this.#nodes[position] = Math.min(entry, 0);
       this.#numbers[position] = entry < 0 ? this.#words[nodeOf(entry) + NODE_COVERING] : entry;
     }
@@ -264,25 +272,58 @@ export class PrefixTrie {
   #write(address: Int32Array, depth: number, covering: number): number {
     let count = 0;
     for (let position = 0; position < POSITIONS; position++) if (this.#begins(position)) count++;
-    const line = this.#memory.take(Math.ceil((this.#entries + count) / LINE_WORDS));
+    const line = this.#memory.take(this.#linesFor(count));
     assert(line >= 0, "no memory for a node");
     const at = NODES + line * LINE_WORDS;
-    const words = this.#words;
-    words[at + NODE_DEPTH] = depth;
-    words[at + NODE_COVERING] = covering;
+    const dense = count > this.#sparseEntries;
+    this.#words[at + NODE_DEPTH] = dense ? depth | DENSE : depth;
+    this.#words[at + NODE_COVERING] = covering;
     this.#writePrefix(at, address, depth);
-    words.fill(0, at + NODE_BITMAP, at + NODE_PREFIX);
-    let entries = 0;
+    if (dense) this.#writeDense(at + this.#places);
+    else this.#writeSparse(at + this.#places, at + LINE_WORDS);
+    return entryOf(line);
+  }
+
+  /** The places and entries of a sparse node, from word `from` to `end`. */
+  #writeSparse(from: number, end: number): void {
+    const words = this.#words;
+    const entries = from + SPARSE_WORDS;
+    words.fill(-1, from, entries);
+    words[entries] = this.#entry(0);
+    let count = 1;
+    for (let position = 1; position < POSITIONS; position++) {
+      if (!this.#begins(position)) continue;
+      const shift = ((count - 1) & 3) * 8;
+      const word = from + ((count - 1) >>> 2);
+      words[word] = (words[word] & ~(0xff << shift)) | (position << shift);
+      words[entries + count++] = this.#entry(position);
+    }
+    // Position 255 counts unused places as well.
+    words.fill(words[entries + count - 1], entries + count, end);
+  }
+
+  #writeDense(from: number): void {
+    const words = this.#words;
+    const entries = from + DENSE_WORDS;
+    words.fill(0, from, entries);
+    let count = 0;
     for (let position = 0; position < POSITIONS; position++) {
       const word = position >>> 5;
       if ((position & 31) === 0) {
-        words[at + NODE_BEFORE + (word >>> 2)] |= entries << ((word & 3) * 8);
+        words[from + BITMAP_WORDS + (word >>> 2)] |= count << ((word & 3) * 8);
       }
       if (!this.#begins(position)) continue;
-      words[at + NODE_BITMAP + word] |= 1 << (position & 31);
-      words[at + this.#entries + entries++] = this.#nodes[position] || this.#numbers[position];
+      words[from + word] |= 1 << (position & 31);
+      words[entries + count++] = this.#entry(position);
     }
-    return entryOf(line);
+  }
+
+  #entry(position: number): number {
+    return this.#nodes[position] || this.#numbers[position];
+  }
+
+  #depthOf(at: number): number {
+    return this.#words[at + NODE_DEPTH] & DEPTH_MASK;
   }
 
   #writePrefix(at: number, address: Int32Array, depth: number): void {
@@ -302,8 +343,14 @@ export class PrefixTrie {
   }
 
   #linesOf(at: number): number {
-    const last = entryAt(this.#words, at, this.#entries, POSITIONS - 1);
+    if ((this.#words[at + NODE_DEPTH] & DENSE) === 0) return 1;
+    const last = entryAt(this.#words, at, this.#places, POSITIONS - 1);
     return Math.ceil((last + 1 - at) / LINE_WORDS);
+  }
+
+  #linesFor(entries: number): number {
+    if (entries <= this.#sparseEntries) return 1;
+    return Math.ceil((this.#places + DENSE_WORDS + entries) / LINE_WORDS);
   }
 
   /** Bits that the address and the node's prefix have in common, of `depth`, in whole bytes. */
