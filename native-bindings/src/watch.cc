@@ -54,9 +54,11 @@ void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) { closeWatch(s
 
 void onFinalized(napi_env, void* data, void*) { dropHolder(static_cast<Watch*>(data)); }
 
-// Errors of the descriptor are the callback's to find: it reads.
-void onReadable(uv_poll_t* poll, int, int) {
+// Errors of the descriptor are the callback's to find: it reads. libuv ends a watch at EPOLLERR (uv__poll_io), which an
+// overrun netlink socket has until its error has been read: so it goes on.
+void onReadable(uv_poll_t* poll, int status, int) {
   Watch* watch = static_cast<Watch*>(poll->data);
+  if (status < 0) uv_poll_start(poll, UV_READABLE, onReadable);
   napi_env env = watch->env;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
