@@ -18,6 +18,7 @@ import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js"
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
+import { UnreachableRows } from "../remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
@@ -138,11 +139,13 @@ export class Daemon {
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
+    const unreachable = UnreachableRows.create(remotes.rows);
     const inbox = new EventInbox(workers, tunnels.length);
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
+      unreachable,
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
@@ -153,6 +156,7 @@ export class Daemon {
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
       ...{ tunnels, remotes, peers, fdbEntries, changes, keepalives, counters },
+      unreachable,
       ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);

@@ -8,6 +8,7 @@ import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import type { UnreachableRows } from "../remotes/unreachable-rows.js";
 import type { Counters } from "../telemetry/counters.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
@@ -21,6 +22,7 @@ export interface PlanParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly keepalives: KeepaliveRows;
+  readonly unreachable: UnreachableRows;
   readonly counters: Counters;
   readonly events: EventInbox;
   readonly descriptors: Descriptors;
@@ -41,6 +43,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       keepalives: parts.keepalives.sharedState(),
+      unreachable: parts.unreachable.sharedState(),
       counters: parts.counters.sharedState(),
       events: parts.events.workerState(worker),
       vxlan: parts.tunnels

@@ -58,6 +58,8 @@ export interface WorkerPlan {
   readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
   readonly keepalives: KeepaliveRowsState;
+  /** Of `UnreachableRows`. */
+  readonly unreachable: SharedArrayBuffer;
   readonly counters: CountersState;
   readonly events: WorkerEventsState;
   readonly vxlan: readonly VxlanTunnelPlan[];

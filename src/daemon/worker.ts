@@ -24,6 +24,7 @@ import { EgressBatch } from "../packet/egress-batch.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
+import { UnreachableRows } from "../remotes/unreachable-rows.js";
 import { RouteReader } from "../routes/route-table.js";
 import { RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import {
@@ -60,6 +61,7 @@ class WorkerParts {
   readonly queueHandle: EgressHandle;
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
+  readonly unreachable: UnreachableRows;
   readonly counters: WorkerCounters;
   readonly events: WorkerEvents;
   readonly writer: RunWriter;
@@ -72,6 +74,7 @@ class WorkerParts {
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
+    this.unreachable = UnreachableRows.attach(plan.unreachable, this.remotes.rows);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
     this.events = new WorkerEvents(plan.events, this.counters);
     this.#keepalives = new KeepaliveResponder({
@@ -86,7 +89,7 @@ class WorkerParts {
     this.queueHandle = this.#register(this.queue.batch);
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
-    this.errors = new PathErrors(this.remotes, this.counters);
+    this.errors = new PathErrors(this.remotes, this.unreachable, this.counters);
     this.polled = new Set(plan.vxlan.map(({ receiveSocket }) => receiveSocket));
   }
 

@@ -22,7 +22,7 @@ import {
   writeEthernetSource,
 } from "../wire/ethernet.js";
 import { emitFragmentationNeeded } from "../wire/icmp.js";
-import { emitPacketTooBig } from "../wire/icmpv6.js";
+import { emitPacketTooBig } from "../wire/icmpv6-errors.js";
 import { ipv4Destination, ipv4DontFragment } from "../wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_MIN_MTU_BYTES, readIpv6Address } from "../wire/ipv6.js";
 import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, locateFrame } from "../wire/locate.js";

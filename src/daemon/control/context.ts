@@ -3,6 +3,7 @@
 import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
+import type { UnreachableRows } from "../../remotes/unreachable-rows.js";
 import type { Counters } from "../../telemetry/counters.js";
 import type { FdbEntries } from "../fdb-entries.js";
 import type { Keepalives } from "../keepalives.js";
@@ -14,6 +15,7 @@ import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly unreachable: UnreachableRows;
   readonly peers: Peers;
   readonly keepalives: Keepalives;
   readonly fdbEntries: FdbEntries;
