@@ -44,14 +44,14 @@ export const MAX_SENDS = 2048;
 export const SEND_FRAME = 0;
 /** row of the remote (UDP); unused by raw IPIP: the header names it */
 export const SEND_REMOTE = 1;
-/** index into the pool of sending sockets */
+/** index into the pool of sending sockets; raw IPIP: RAW_* */
 export const SEND_SOCKET = 2;
 /** arena offset of the encapsulation header */
 export const SEND_HEADER = 3;
 export const SEND_HEADER_BYTES = 4;
 /** outer TOS or traffic class (UDP) */
 export const SEND_TOS = 5;
-/** SEND_NO_GSO, SEND_PARTIAL_CHECKSUM */
+/** SEND_NO_GSO, SEND_PARTIAL_CHECKSUM, SEND_FRAGMENTS */
 export const SEND_FLAGS = 6;
 /** out: segments sent, or -errno */
 export const SEND_RESULT = 7;
@@ -64,6 +64,8 @@ export const SEND_PARTLY = 10;
 /** one datagram per message, no UDP_SEGMENT */
 export const SEND_NO_GSO = 1;
 export const SEND_PARTIAL_CHECKSUM = 2;
+/** exceeds its path: TypeScript's own mark, for counting */
+export const SEND_FRAGMENTS = 4;
 export const REMOTE_WORDS = 16;
 /** 4 or 6 */
 export const REMOTE_FAMILY = 2;
@@ -143,6 +145,12 @@ export const SOCKET_ZERO_CHECKSUM_RX = 128;
 export const SOCKET_HEADER_INCLUDED = 256;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
+export const RAW_HEADER_INCLUDED = 0;
+/** protocol 4 */
+export const RAW_FRAGMENTS_IPV4 = 1;
+/** protocol 41 */
+export const RAW_FRAGMENTS_IPV6 = 2;
+export const RAW_SOCKETS = 3;
 export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;

@@ -28,10 +28,10 @@ export interface Native {
    */
   encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number, flowLabel: number): number;
   /**
-   * Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends
-   * failed.
+   * Segments, finishes checksums, sends packets with their outer header through the sockets of
+   * RAW_*: how many sends failed.
    */
-  encapSendRaw(egress: EgressHandle, fd: number, count: number): number;
+  encapSendRaw(egress: EgressHandle, sockets: Int32Array, count: number): number;
 
   ingressCreate(arena: Uint8Array, runs: Int32Array): IngressHandle | number;
   /** Receives what is there and splits it into runs: their number, or -errno (-EAGAIN). */

@@ -135,9 +135,7 @@ export class Daemon {
     };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
-    const ipipReceivers = ipipLocals(tunnels).map((local) =>
-      sockets.raw({ local, dev: "" }, "receive"),
-    );
+    const ipipReceivers = ipipLocals(tunnels).map((local) => sockets.raw({ local, dev: "" }));
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const unreachable = UnreachableRows.create(remotes.rows);
     const inbox = new EventInbox(workers, tunnels.length);
@@ -241,10 +239,9 @@ function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | numbe
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   for (const { config, device, pathMtu_bytes: fits_bytes } of tunnels) {
     if (device.mtu_bytes <= fits_bytes) continue;
-    const fate = config.type === "vxlan" ? "sent in fragments or refused" : "refused";
     log.warn(
       { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
-      `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,
+      `packets longer than ${fits_bytes} bytes will be sent in fragments or refused: better set "mtu: auto"`,
     );
   }
 }

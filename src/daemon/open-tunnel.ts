@@ -3,7 +3,7 @@
 // what was opened until then.
 
 import { type PortRange, parsePortRange } from "../config/addresses.js";
-import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import type { Config, VxlanTunnelConfig } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
@@ -14,19 +14,13 @@ import type { Descriptors } from "./descriptors.js";
 import type { FdbEntries } from "./fdb-entries.js";
 import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
-import { openDevice, tunnelMac } from "./open-device.js";
+import { openDevice, requireMtu, tunnelMac } from "./open-device.js";
+import { openIpip } from "./open-ipip.js";
 import type { Peers } from "./peers.js";
 import type { Progress } from "./progress.js";
 import type { Endpoint, Sockets } from "./sockets.js";
-import {
-  type IpipRuntime,
-  ipipTables,
-  pathMtu_bytes,
-  type TunnelRuntime,
-  type VxlanRuntime,
-  vxlanTables,
-} from "./tunnel.js";
-import { fillIpip, fillVxlan } from "./tunnel-tables.js";
+import { pathMtu_bytes, type TunnelRuntime, type VxlanRuntime, vxlanTables } from "./tunnel.js";
+import { fillVxlan } from "./tunnel-tables.js";
 
 /** What opening a tunnel needs of the daemon. */
 export interface OpenParts {
@@ -107,7 +101,7 @@ function openVxlan(
   const { local } = endpoint;
   const fits_bytes = pathMtu_bytes("vxlan", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
-  requireMtu(config.name, mtu_bytes, underlay);
+  requireMtu(config.name, mtu_bytes, underlay.dev, underlay.mtu_bytes);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
   const sending = vxlanSenders(config, endpoint, parts);
   if (group !== undefined) {
@@ -159,36 +153,6 @@ function vxlanSenders(
   return { senders, socketCount, udpSegment: parts.offloads.udpSegment && checksum };
 }
 
-function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {
-  const towards = config.remote === "any" ? undefined : config.remote;
-  const given = config.local === "any" ? undefined : config.local;
-  const underlay = underlayOf(parts.rtnl, { local: given, dev: config.dev, towards });
-  const local = ipOf(config.local === "any" ? "0.0.0.0" : underlay.local);
-  const fits_bytes = pathMtu_bytes("ipip", local, underlay.mtu_bytes);
-  const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
-  requireMtu(config.name, mtu_bytes, underlay);
-  const senders = Array.from({ length: parts.workers }, () =>
-    parts.sockets.raw({ local, dev: "" }, "send"),
-  );
-  const device = openDevice(config, mtu_bytes, undefined, parts);
-  parts.remotes.defineTunnel(index, 0, 0);
-  const runtime: IpipRuntime = {
-    type: "ipip",
-    config,
-    index,
-    local,
-    underlayMtu_bytes: underlay.mtu_bytes,
-    pathMtu_bytes: fits_bytes,
-    device,
-    remote: towards === undefined ? undefined : ipOf(towards),
-    remoteRow: towards === undefined ? -1 : parts.peers.acquire(index, towards),
-    senders,
-    ...ipipTables(),
-  };
-  fillIpip(runtime, parts.peers);
-  return runtime;
-}
-
 /**
  * Two tunnels may share address and port, or group and port, but not a VNI on them; only now is
  * every local address known.
@@ -217,17 +181,6 @@ function refuseDuplicates(
       seen.set(`${socket} ${vni}`, name);
     }
   }
-}
-
-const MIN_MTU_BYTES = 68;
-
-function requireMtu(name: string, mtu_bytes: number, underlay: Underlay): void {
-  if (mtu_bytes >= MIN_MTU_BYTES) return;
-  throw new CulvertError(
-    "CULVERT_MTU",
-    `tunnel ${name}: the MTU of ${underlay.dev}, ${underlay.mtu_bytes} bytes, leaves no room for a tunnel`,
-    { hint: `raise it: ip link set ${underlay.dev} mtu 1500` },
-  );
 }
 
 /** Local addresses of IPIP tunnels, each once: the raw sockets to receive on. */

@@ -2,7 +2,7 @@
 // shared tables.
 
 import { native } from "#native";
-import type { IpipMode, VxlanTunnelConfig } from "../config/effective.js";
+import type { VxlanTunnelConfig } from "../config/effective.js";
 import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
@@ -13,7 +13,13 @@ import type { Counters } from "../telemetry/counters.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
-import type { DeviceQueues, IpipRuntime, TunnelRuntime, VxlanRuntime } from "./tunnel.js";
+import {
+  carries,
+  type DeviceQueues,
+  type IpipRuntime,
+  type TunnelRuntime,
+  type VxlanRuntime,
+} from "./tunnel.js";
 import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
 
 export interface PlanParts {
@@ -113,9 +119,6 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
   };
 }
 
-const CARRIES_4: ReadonlySet<IpipMode> = new Set(["ipip", "ipip6", "any"]);
-const CARRIES_6: ReadonlySet<IpipMode> = new Set(["sit", "ip6ip6", "any"]);
-
 function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
   const { config, remoteRow } = tunnel;
   return {
@@ -125,8 +128,8 @@ function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
     local: tunnel.local,
     remote: tunnel.remote,
     remoteRow,
-    carries4: CARRIES_4.has(config.mode),
-    carries6: CARRIES_6.has(config.mode),
+    carries4: carries(config.mode, 4),
+    carries6: carries(config.mode, 6),
     ttl: config.ttl === "inherit" ? 0 : config.ttl,
     tos: config.tos === "inherit" ? -1 : config.tos & ~ECN_MASK,
     pmtudisc: config.pmtudisc,
@@ -134,6 +137,7 @@ function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
     underlayMtu_bytes: tunnel.underlayMtu_bytes,
     allow: allowedSources(config.allow),
     routes: tunnel.routes.sharedState(),
-    sendSocket: tunnel.senders[worker],
+    dev: config.dev ?? "",
+    sendSockets: tunnel.senders[worker],
   };
 }

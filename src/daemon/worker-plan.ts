@@ -48,7 +48,10 @@ export interface IpipTunnelPlan extends IpipSettings {
   readonly device: DevicePlan;
   readonly allow: AllowedSources;
   readonly routes: RouteTableState;
-  readonly sendSocket: number;
+  /** Underlay device that the sending sockets are bound to, or "". */
+  readonly dev: string;
+  /** Descriptors by RAW_*, see `RawSender`. */
+  readonly sendSockets: readonly number[];
 }
 
 export interface WorkerPlan {

@@ -194,7 +194,7 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
     routes: new RouteReader(plan.routes),
     device,
   };
-  const sender = new RawSender(plan.sendSocket, egressHandle);
+  const sender = new RawSender(plan.sendSockets, plan.dev, egressHandle);
   const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters });
   addDevice(loop, device, plan.device.name, forward);
   return tunnel;

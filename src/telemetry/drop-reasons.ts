@@ -62,7 +62,11 @@ export const DropReasons = Object.freeze({
   tooBig: reason("egress", "too-big", "The packet may not be fragmented and exceeds the path MTU."),
   /** RFC 2003 section 3.1: a packet with TTL 0 is never encapsulated. */
   ttlExpired: reason("egress", "ttl-expired", "The inner TTL or hop limit is used up."),
-  notIp: reason("egress", "not-ip", "The device gave a packet that is not IPv4."),
+  notIp: reason(
+    "egress",
+    "not-ip",
+    "The device gave a packet of an IP version that the tunnel does not carry.",
+  ),
   underlayBusy: reason("egress", "underlay-busy", "The socket's send buffer was full (EAGAIN)."),
   underlayError: reason("egress", "underlay-error", "The kernel refused to send the outer packet."),
   /** ICMP about what was sent: the packet itself was counted as sent. */

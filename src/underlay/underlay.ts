@@ -12,7 +12,8 @@ export interface UnderlaySender {
    */
   readonly socketCount: number;
   /**
-   * Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused.
+   * Is there a way to send in fragments what exceeds the path MTU: with SEND_NO_GSO (UDP), through
+   * the sockets for that (raw)? False: refused.
    */
   readonly fragments: boolean;
   /**

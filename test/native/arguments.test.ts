@@ -14,6 +14,7 @@ import {
   MAX_SOCKETS,
   native,
   QUOTE_BYTES,
+  RAW_SOCKETS,
   READY_WORDS,
   RECEIVE_SLOTS,
   RUN_WORDS,
@@ -40,7 +41,7 @@ const good: Record<string, unknown[]> = {
   egressCreate: [sender.batch.arena, sender.batch.frames, sender.batch.sends, sender.remotes],
   deviceReadBatch: [sender.handle, -1, 1],
   encapSendUdp: [sender.handle, Int32Array.of(-1), 0, 0],
-  encapSendRaw: [sender.handle, -1, 0],
+  encapSendRaw: [sender.handle, Int32Array.of(-1, -1, -1), 0],
   ingressCreate: [receiver.batch.arena, receiver.batch.runs],
   receiveBatch: [receiver.handle, -1, 1, 0],
   decapWriteBatch: [receiver.handle, -1, 1, 2, 0, 0, 0],
@@ -153,7 +154,7 @@ describe("handles", () => {
     const egress = sender.handle as never;
     const ingress = receiver.handle as never;
     expect(native.encapSendUdp(ingress, Int32Array.of(-1), 0, 0)).toBe(EINVAL);
-    expect(native.encapSendRaw(ingress, -1, 0)).toBe(EINVAL);
+    expect(native.encapSendRaw(ingress, Int32Array.of(-1, -1, -1), 0)).toBe(EINVAL);
     expect(native.deviceReadBatch(ingress, -1, 1)).toBe(EINVAL);
     expect(native.receiveBatch(egress, -1, 1, 0)).toBe(EINVAL);
     expect(native.decapWriteBatch(egress, -1, 1, 2, 0, 0, 0)).toBe(EINVAL);
@@ -183,7 +184,10 @@ describe("counts and offsets", () => {
     const sockets = Int32Array.of(-1);
     for (const count of [MAX_SENDS + 1, ...extremes]) {
       expect(native.encapSendUdp(sender.handle, sockets, count, 0)).toBe(EINVAL);
-      expect(native.encapSendRaw(sender.handle, -1, count)).toBe(EINVAL);
+      expect(native.encapSendRaw(sender.handle, new Int32Array(RAW_SOCKETS), count)).toBe(EINVAL);
+    }
+    for (const sockets of [0, RAW_SOCKETS - 1, RAW_SOCKETS + 1]) {
+      expect(native.encapSendRaw(sender.handle, new Int32Array(sockets), 0)).toBe(EINVAL);
     }
     expect(native.encapSendUdp(sender.handle, new Int32Array(0), 0, 0)).toBe(EINVAL);
     const tooMany = new Int32Array(MAX_SOCKETS + 1);

@@ -74,10 +74,15 @@ const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meani
     event: "short-circuits",
     meaning: "Frames for a router that went straight to its next hop (rsc).",
   },
+  {
+    field: "fragmented",
+    event: "fragmented",
+    meaning: "Packets that exceeded the path MTU and left in outer fragments.",
+  },
 ];
 /** Those of an IPIP tunnel, which forwards by route and learns nothing. */
 const IPIP_EVENTS: readonly (keyof typeof TunnelCounter)[] = [
-  ...(["egressSuperpackets", "ingressSuperpackets", "icmpErrors"] as const),
+  ...(["egressSuperpackets", "ingressSuperpackets", "icmpErrors", "fragmented"] as const),
 ];
 
 export function statusReport(context: ControlContext): StatusReport {

@@ -125,7 +125,16 @@ export function controlContext(
     remotes.defineTunnel(index, 0, 0);
     const pointToPoint = tunnel.remote !== "any";
     const runtime: IpipRuntime = {
-      ...{ ...common, ...ipipTables(), type: "ipip", config: tunnel, senders: [70, 71] },
+      ...{
+        ...common,
+        ...ipipTables(),
+        type: "ipip",
+        config: tunnel,
+        senders: [
+          [70, 72, -1],
+          [71, 73, -1],
+        ],
+      },
       device: deviceOf(tunnel.name, index, 1),
       remote: pointToPoint ? ip(tunnel.remote) : undefined,
       remoteRow: pointToPoint ? peers.acquire(index, tunnel.remote) : -1,

@@ -77,7 +77,7 @@ describe("countersReport", () => {
     expect(ofIpip).toContain("ttl-zero");
     for (const other of ["l2miss", "gbp-denied", "fdb-full"]) expect(ofIpip).not.toContain(other);
     expect(report.tunnels[1].events.map(({ event }) => event)).toEqual([
-      ...["egress-superpackets", "ingress-superpackets", "icmp-errors"],
+      ...["egress-superpackets", "ingress-superpackets", "icmp-errors", "fragmented"],
       ...["peer-unreachable", "icmp-ignored"],
     ]);
     const counted = (list: readonly { count: number }[]) => list.filter(({ count }) => count !== 0);

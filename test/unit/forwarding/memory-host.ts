@@ -11,7 +11,7 @@ import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
-import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
+import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
 import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
@@ -38,7 +38,7 @@ import {
 import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
-import type { IpAddress } from "../../../src/wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../../../src/wire/ip-address.js";
 import { ip, mac } from "./frames.js";
 
 export const HOST_A = "10.57.4.20";
@@ -86,11 +86,18 @@ export interface VxlanOptions extends Partial<VxlanPolicy> {
   sender?: UnderlaySender;
 }
 
-export interface IpipOptions {
+type IpipPolicy = Omit<IpipSettings, "index" | "local" | "remote" | "remoteRow">;
+
+/** The same for IPIP: IPv4 in IPv4. */
+const PLAIN_IPIP: IpipPolicy = {
+  ...{ family: 4, carries4: true, carries6: false, ttl: 64, tos: 0, pmtudisc: true },
+  ...{ mtu_bytes: 1480, underlayMtu_bytes: 1500 },
+};
+
+export interface IpipOptions extends Partial<IpipPolicy> {
+  /** The host's address unless given. */
+  local?: string;
   remote?: string;
-  ttl?: number;
-  mtu_bytes?: number;
-  underlayMtu_bytes?: number;
   allow?: AllowedSources;
   device?: MemoryDevice;
   sender?: UnderlaySender;
@@ -188,21 +195,22 @@ export class MemoryHost {
 
   ipip(options: IpipOptions = {}): IpipSide {
     const index = this.#tunnels++;
-    const { ttl = 64, mtu_bytes = 1480, underlayMtu_bytes = 1500, allow = "known" } = options;
+    const { local, remote, allow = "known", sender: given, ...policy } = options;
     this.remotes.defineTunnel(index, 0, 0);
     const device = options.device ?? new MemoryDevice(index, "tun");
     const routes = new RouteTable(64);
     const tunnel: IpipTunnel = {
-      ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device, family: 4 },
-      ...{ carries4: true, carries6: false, tos: 0, pmtudisc: true },
-      local: this.#address,
-      remote: options.remote === undefined ? undefined : ip(options.remote),
-      remoteRow: options.remote === undefined ? -1 : this.remote(index, options.remote, 0, 0),
+      ...PLAIN_IPIP,
+      ...policy,
+      ...{ index, device },
+      local: local === undefined ? this.#address : ip(local),
+      remote: remote === undefined ? undefined : ip(remote),
+      remoteRow: remote === undefined ? -1 : this.remote(index, remote, 0, 0),
       sources: new SourcePolicy(index, allow, this.remotes),
       routes: new RouteReader(routes.sharedState()),
     };
     const { batch, remotes } = this;
-    const sender = options.sender ?? this.network.rawSender();
+    const sender = given ?? this.network.rawSender();
     const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters: this.#worker });
     this.#steps.push(() => egress.run(MAX_FRAMES));
     this.#ipipIngress().add(tunnel);
@@ -219,7 +227,8 @@ export class MemoryHost {
   route({ tunnel, routes }: IpipSide, prefix: string, length: number, gateway?: string): number {
     const remote = gateway === undefined ? -1 : this.remote(tunnel.index, gateway, 0, 0);
     const hops = remote < 0 ? [] : [{ remote, weight: 1 }];
-    routes.set({ prefix: { ip: ip(prefix), family: 4, length }, hops });
+    const address = ip(prefix);
+    routes.set({ prefix: { ip: address, family: isIpv4(address) ? 4 : 6, length }, hops });
     return remote;
   }
 
