@@ -25,6 +25,7 @@ import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
 import { UdpDatagrams } from "../underlay/native-underlay.js";
 import { formatIp } from "../wire/ip-address.js";
+import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
 import { Ageing } from "./ageing.js";
 import type { ControlContext } from "./control/context.js";
 import { metricsSample } from "./control/reports.js";
@@ -135,7 +136,10 @@ export class Daemon {
     };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
-    const ipipReceivers = ipipLocals(tunnels).map((local) => sockets.raw({ local, dev: "" }));
+    const ipipReceivers = ipipLocals(tunnels).map((local) => ({
+      ...{ fd: sockets.raw({ local, dev: "" }), local },
+      ...{ family: 4 as const, protocol: PROTOCOL_IPIP },
+    }));
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const unreachable = UnreachableRows.create(remotes.rows);
     const inbox = new EventInbox(workers, tunnels.length);

@@ -20,7 +20,13 @@ import {
   type TunnelRuntime,
   type VxlanRuntime,
 } from "./tunnel.js";
-import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
+import type {
+  DevicePlan,
+  IpipReceiverPlan,
+  IpipTunnelPlan,
+  VxlanTunnelPlan,
+  WorkerPlan,
+} from "./worker-plan.js";
 
 export interface PlanParts {
   readonly workers: number;
@@ -33,7 +39,7 @@ export interface PlanParts {
   readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
-  readonly ipipReceivers: readonly number[];
+  readonly ipipReceivers: readonly IpipReceiverPlan[];
 }
 
 const NO_SOCKET = -1;
@@ -58,7 +64,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       ipip: parts.tunnels
         .filter((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")
         .map((tunnel) => ipipPlan(tunnel, worker)),
-      ipipReceiveSockets: worker === 0 ? parts.ipipReceivers : [],
+      ipipReceivers: worker === 0 ? parts.ipipReceivers : [],
     };
   });
 }

@@ -52,6 +52,7 @@ import {
 } from "../wire/ipv6.js";
 import type { InnerErrors } from "./inner-errors.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
+import { onLink } from "./on-link.js";
 import { LOOKED_UP_PER_S } from "./path-errors.js";
 import { PerSecond } from "./per-second.js";
 import { isRelayed, unreachableKind } from "./tunnel-errors.js";
@@ -91,6 +92,8 @@ export class IpipErrors {
   readonly #rows = new Int32Array(MAX_ERRORS * ERROR_WORDS);
   readonly #quotes = new Uint8Array(MAX_ERRORS * QUOTE_BYTES);
   readonly #quoted = new Int32Array(8);
+  /** Outer destination that an inner packet says: four words. */
+  readonly #outer = new Int32Array(4);
   readonly #lookUps = new PerSecond(LOOKED_UP_PER_S);
 
   constructor(parts: IpipErrorsParts) {
@@ -181,23 +184,21 @@ export class IpipErrors {
     );
   }
 
-  /** Is the inner destination the outer one, as a route without next hop has it? */
-  #isOnLink({ routes }: IpipTunnel, inner: number, end: number): boolean {
+  /** Does the inner destination say the outer one, by a route without next hop? */
+  #isOnLink({ family, routes }: IpipTunnel, inner: number, end: number): boolean {
     const quotes = this.#quotes;
     const quoted = this.#quoted;
-    if (inner < 0) return false;
-    if (this.#parts.family === 4) {
-      if (end - inner < IPV4_HEADER_BYTES || ipv4Version(quotes, inner) !== 4) return false;
-      const destination = ipv4DestinationBits(quotes, inner);
-      return destination === quoted[DESTINATION + 3] && routes.lookup4(destination) === ON_LINK;
-    }
-    if (end - inner < IPV6_HEADER_BYTES || ipv6Version(quotes, inner) !== 6) return false;
+    if (inner < 0 || end - inner < IPV4_HEADER_BYTES) return false;
+    const version = ipv4Version(quotes, inner);
+    if (version === 6 ? end - inner < IPV6_HEADER_BYTES : version !== 4) return false;
+    const outer = this.#outer;
+    if (!onLink(quotes, inner, version, family, outer)) return false;
     for (let word = 0; word < 4; word++) {
-      const bits = readI32(quotes, inner + IPV6_DESTINATION + 4 * word);
-      if (bits !== quoted[DESTINATION + word]) return false;
+      if (outer[word] !== quoted[DESTINATION + word]) return false;
     }
-    const [w0, w1, w2, w3] = quoted.subarray(DESTINATION);
-    return routes.lookup6(w0, w1, w2, w3) === ON_LINK;
+    if (version === 4) return routes.lookup4(ipv4DestinationBits(quotes, inner)) === ON_LINK;
+    const word = (n: number) => readI32(quotes, inner + IPV6_DESTINATION + 4 * n);
+    return routes.lookup6(word(0), word(1), word(2), word(3)) === ON_LINK;
   }
 
   /**
