@@ -13,7 +13,6 @@ import { type OpenDeviceParts, openDevice, requireMtu } from "./open-device.js";
 import type { Peers } from "./peers.js";
 import type { Sockets } from "./sockets.js";
 import { carries, type IpipRuntime, ipipTables, pathMtu_bytes } from "./tunnel.js";
-import { fillIpip } from "./tunnel-tables.js";
 
 /** What opening an IPIP tunnel needs of the daemon. */
 export interface OpenIpipParts extends OpenDeviceParts {
@@ -50,7 +49,7 @@ export function openIpip(
   );
   const device = openDevice(config, mtu_bytes, undefined, parts);
   parts.remotes.defineTunnel(index, 0, 0);
-  const runtime: IpipRuntime = {
+  return {
     type: "ipip",
     config,
     index,
@@ -63,8 +62,6 @@ export function openIpip(
     senders,
     ...ipipTables(),
   };
-  fillIpip(runtime, parts.peers);
-  return runtime;
 }
 
 function remoteOf({ remote }: IpipTunnelConfig): string | undefined {

@@ -147,8 +147,8 @@ describe("neigh", () => {
 describe("route", () => {
   it("prints routes and decisions", async () => {
     expect(await output("route show")).toBe(
-      "192.168.11.0/24 via 192.168.11.1 dev vxlan100 source config\n" +
-        "192.168.12.0/24 dev ipip0 source kernel\n",
+      "192.168.12.0/24 dev ipip0 scope link\n" +
+        "192.168.11.0/24 via 10.57.4.21 dev ipip1 proto static onlink\n",
     );
     expect(await output("route get 192.168.11.10")).toBe(
       "192.168.11.10 dev vxlan100 outer 10.57.4.21 match 192.168.11.0/24\n" +

@@ -6,6 +6,7 @@ import type { ControlContext } from "../../../src/daemon/control/context.js";
 import { FdbEntries } from "../../../src/daemon/fdb-entries.js";
 import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
+import { OuterHops } from "../../../src/daemon/outer-hops.js";
 import { Peers } from "../../../src/daemon/peers.js";
 import { TableChanges } from "../../../src/daemon/table-changes.js";
 import {
@@ -16,7 +17,8 @@ import {
   type VxlanRuntime,
   vxlanTables,
 } from "../../../src/daemon/tunnel.js";
-import { fillIpip, fillVxlan } from "../../../src/daemon/tunnel-tables.js";
+import { TunnelRoutes } from "../../../src/daemon/tunnel-routes.js";
+import { fillVxlan } from "../../../src/daemon/tunnel-tables.js";
 import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
@@ -25,6 +27,7 @@ import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../../src/telemetry/counters.js";
 import { ip, mac } from "../forwarding/frames.js";
 import { ScriptedTransport } from "../netlink/scripted-transport.js";
+import { kernelRoute } from "./kernel-routes.js";
 
 const OFFLOADS_OFF = {
   ...{ tso: false, uso: false, udp_segment: false, udp_gro: false, tun_checksum: false },
@@ -92,6 +95,7 @@ export function controlContext(
   const changes = new TableChanges();
   const peers = new Peers(remotes, counters, changes);
   const fdbEntries = new FdbEntries(remotes, peers, changes);
+  const mirrored = new Map<IpipRuntime, TunnelRoutes>();
   const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
     const local = ip(tunnel.local ?? "10.57.4.20");
     const fits_bytes = pathMtu_bytes(tunnel.type, local, UNDERLAY_MTU_BYTES);
@@ -139,7 +143,12 @@ export function controlContext(
       remote: pointToPoint ? ip(tunnel.remote) : undefined,
       remoteRow: pointToPoint ? peers.acquire(index, tunnel.remote) : -1,
     };
-    fillIpip(runtime, peers);
+    const routes = new TunnelRoutes(runtime, new OuterHops(runtime, peers));
+    for (const { to, via } of tunnel.routes) {
+      const hops = [{ via, ifindex: runtime.device.ifindex }];
+      routes.change("add", kernelRoute({ to, hops }));
+    }
+    mirrored.set(runtime, routes);
     return runtime;
   });
   const peerChanges: PeerChange[] = [];
@@ -160,6 +169,7 @@ export function controlContext(
   return {
     unreachable: UnreachableRows.create(remotes.rows, maxRemotes),
     ...{ rows, sent, peerChanges, keepalives },
+    mirror: { of: (tunnel: IpipRuntime) => mirrored.get(tunnel)! },
     ...{ tunnels, remotes, peers, fdbEntries, changes, counters, workers: 2 },
     started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),
