@@ -1,5 +1,6 @@
 // Egress: device -> underlay. `deviceReadBatch` fills the arena with frames; TypeScript decides and writes the send
-// list; `encapSendUdp` and `encapSendRaw` hand it to send.cc, which turns sends into messages.
+// list; `encapSendUdp` and `encapSendRaw` hand it to send.cc and send-raw.cc, which
+// turn sends into messages.
 #include "egress.h"
 
 #include <unistd.h>

@@ -25,7 +25,6 @@ import type { Logger } from "../telemetry/log.js";
 import type { MetricsServer } from "../telemetry/metrics.js";
 import { UdpDatagrams } from "../underlay/native-underlay.js";
 import { formatIp } from "../wire/ip-address.js";
-import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
 import { Ageing } from "./ageing.js";
 import type { ControlContext } from "./control/context.js";
 import { metricsSample } from "./control/reports.js";
@@ -37,7 +36,8 @@ import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
-import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { ipipEndpoints } from "./open-ipip.js";
+import { openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
@@ -139,9 +139,8 @@ export class Daemon {
     };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
-    const ipipReceivers = ipipLocals(tunnels).map((local) => ({
-      ...{ fd: sockets.raw({ local, dev: "" }), local },
-      ...{ family: 4 as const, protocol: PROTOCOL_IPIP },
+    const ipipReceivers = ipipEndpoints(tunnels).map((endpoint) => ({
+      ...{ ...endpoint, fd: sockets.raw({ local: endpoint.local, dev: "" }, endpoint.protocol) },
     }));
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
     const unreachable = UnreachableRows.create(remotes.rows);

@@ -80,7 +80,7 @@ export interface WorkerPlan {
   readonly vxlan: readonly VxlanTunnelPlan[];
   readonly ipip: readonly IpipTunnelPlan[];
   /**
-   * Sockets that receive IP protocol 4, one per local address. Only worker 0 has them: of two raw
+   * Sockets that receive, one per local address and protocol. Only worker 0 has them: of two raw
    * sockets with the same address each would get every packet.
    */
   readonly ipipReceivers: readonly IpipReceiverPlan[];

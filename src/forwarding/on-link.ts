@@ -1,6 +1,7 @@
 // The outer destination of a packet whose route has no next hop: what its own destination says, as
-// for the kernel's one-to-many tunnels (rt_nexthop in ip_tunnel_xmit, try_6rd and the IPv4-compatible
-// address in ipip6_tunnel_xmit). Only what can be a single host's address on the underlay.
+// for the kernel's one-to-many tunnels (rt_nexthop in ip_tunnel_xmit, try_6rd and the
+// IPv4-compatible address in ipip6_tunnel_xmit). Only what can be a single host's address on the
+// underlay.
 
 import { readI32 } from "../wire/byte-order.js";
 import { IPV4_MAPPED } from "../wire/ip-address.js";

@@ -1,6 +1,6 @@
-// What leaves an IPIP tunnel, read off the wire by tshark: outer headers by mode and option, packets
-// in fragments, a path that is smaller than the device's. One daemon sends packets made by scapy; a
-// host that runs no tunnel captures them, but where pings have to come back.
+// What leaves an IPIP tunnel, read off the wire by tshark: outer headers by mode and option,
+// packets in fragments, a way to the remote through the tunnel itself. One daemon sends packets
+// made by scapy; a host that runs no tunnel captures them, but where pings have to come back.
 
 import { describe, expect, it } from "vitest";
 import type { Daemon } from "../../src/testbed/daemon.js";
