@@ -28,10 +28,7 @@ export interface Loss {
 
 /** What ICMP says of the way to a peer. */
 export interface UnreachableStatus {
-  /**
-   * "net-unreachable", "host-unreachable", "protocol-unreachable", "port-unreachable" (nobody takes
-   * our packets there), "prohibited" or "ttl-exceeded".
-   */
+  /** "host-unreachable", "port-unreachable" ...: UNREACHABLE_NAMES of remotes/unreachable-rows.ts. */
   error: string;
   /** Router or host that said it last; null: not known. */
   from: string | null;

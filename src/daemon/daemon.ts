@@ -163,7 +163,7 @@ export class Daemon {
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
       ...{ tunnels, remotes, peers, mirror, fdbEntries, changes, keepalives, counters },
-        unreachable,
+      unreachable,
       ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);

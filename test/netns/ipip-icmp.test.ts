@@ -31,6 +31,9 @@ interface Routed {
 const underlayOf = (number: number): string => `10.57.${number}.${number}`;
 const routerOf = (number: number): string => `10.57.${number}.1`;
 const podOf = (number: number): string => `10.61.${number}.2`;
+const underlay6 = (number: number): string => `fd57:${number}::${number}`;
+const router6 = (number: number): string => `fd57:${number}::1`;
+const pod6 = (number: number): string => `fd61:${number}::2`;
 
 /** A host behind the router, and a pod behind the host. */
 function addSide(cleanup: Cleanup, router: Namespace, number: number): Side {
@@ -42,6 +45,9 @@ function addSide(cleanup: Cleanup, router: Namespace, number: number): Side {
   const give = (namespace: Namespace, address: string, device: string): void => {
     namespace.ip("addr", "add", `${address}/24`, "dev", device);
   };
+  const give6 = (namespace: Namespace, address: string, device: string): void => {
+    namespace.ip("addr", "add", `${address}/64`, "dev", device, "nodad");
+  };
   give(host, underlayOf(number), "eth0");
   give(router, routerOf(number), port);
   give(host, `10.61.${number}.1`, "pod0");
@@ -49,12 +55,21 @@ function addSide(cleanup: Cleanup, router: Namespace, number: number): Side {
   host.ip("route", "add", "default", "via", routerOf(number));
   pod.ip("route", "add", "default", "via", `10.61.${number}.1`);
   host.sysctl("net.ipv4.ip_forward", 1);
+  host.sysctl("net.ipv6.conf.all.forwarding", 1);
+  give6(host, underlay6(number), "eth0");
+  give6(router, router6(number), port);
+  give6(host, `fd61:${number}::1`, "pod0");
+  give6(pod, pod6(number), "eth0");
+  host.ip("route", "add", "default", "via", router6(number));
+  pod.ip("route", "add", "default", "via", `fd61:${number}::1`);
   return { host, pod, number };
 }
 
 const bed = useBed(["scapy"], (cleanup): Routed => {
   const router = Namespace.create(cleanup, "router");
   router.sysctl("net.ipv4.ip_forward", 1);
+  router.sysctl("net.ipv6.conf.all.forwarding", 1);
+  router.sysctl("net.ipv6.icmp.ratelimit", 0);
   const left = addSide(cleanup, router, LEFT);
   const right = addSide(cleanup, router, RIGHT);
   // One error per second and destination is too few for tests that do not wait.
@@ -230,6 +245,66 @@ function innerEcho(): string {
   const header = [0x45, 0, 0, 84, 0, 0, 0x40, 0, 63, 1, 0, 0, ...addresses];
   return Buffer.from([...header, 8, 0, 0, 0, 1, 2, 3, 4]).toString("hex");
 }
+
+/** A tunnel of each mode that has IPv6 in it or around it, from the left host to `via`. */
+describe.each([
+  ["sit", 4, 6],
+  ["ipip6", 6, 4],
+  ["ip6ip6", 6, 6],
+] as const)("mode %s", (mode, outer, inner) => {
+  const us = outer === 4 ? underlayOf(LEFT) : underlay6(LEFT);
+  const peer = outer === 4 ? underlayOf(RIGHT) : underlay6(RIGHT);
+  const router = outer === 4 ? routerOf(LEFT) : router6(LEFT);
+  const to = inner === 4 ? podOf(RIGHT) : pod6(RIGHT);
+  const told = inner === 4 ? "Destination Host Unreachable" : "unreachable: Address unreachable";
+  const start = (lines: readonly string[] = []): Promise<Daemon> =>
+    bed.start(
+      bed.hosts.left.host,
+      `tunnels:
+  - name: ipip0
+    type: ipip
+    mode: ${mode}
+    local: "${us}"
+    routes: [{ to: "${inner === 4 ? `10.61.${RIGHT}.0/24` : `fd61:${RIGHT}::/64`}", via: "${peer}" }]
+${lines.map((line) => `    ${line}\n`).join("")}`,
+    );
+  const pings = async (...words: string[]): Promise<string> => {
+    const { pod } = bed.hosts.left;
+    for (const family of ["-4", "-6"]) pod.ip(family, "route", "flush", "cache");
+    const argv = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", ...words, to];
+    const { stdout, stderr } = await pod.spawn(argv).wait(20_000);
+    return stdout + stderr;
+  };
+
+  it("tells a pod that the outer TTL is too small, and that no tunnel is there", async () => {
+    let daemon = await start(["ttl: 1"]);
+    expect(await pings()).toContain(told);
+    expect(await unreachableOf(daemon)).toMatchObject({ error: "ttl-exceeded", from: router });
+    expect(await bed.stopDaemons(false)).toEqual([]);
+    daemon = await start();
+    expect(await pings()).toContain(told);
+    expect(await unreachableOf(daemon)).toMatchObject({
+      ...{ error: "protocol-unreachable", from: peer },
+    });
+  });
+
+  it("tells a pod at once of a path that is too small", async () => {
+    const { left, router: middle } = bed.hosts;
+    for (const family of ["-4", "-6"]) left.host.ip(family, "route", "flush", "cache");
+    const daemon = await start();
+    middle.ip("link", "set", `eth${RIGHT}`, "mtu", String(SMALL_MTU_BYTES));
+    try {
+      const fits_bytes = SMALL_MTU_BYTES - (outer === 4 ? 20 : 40);
+      const header_bytes = (inner === 4 ? 20 : 40) + ICMP_BYTES;
+      const words = ["-c", "1", "-M", "do", "-s", String(fits_bytes + 1 - header_bytes)];
+      expect(await pings(...words)).toMatch(new RegExp(`mtu ?= ?${fits_bytes}\\b`));
+      const [tunnel] = (await culvertJson<StatusReport>(daemon, "status")).tunnels;
+      expect(tunnel!.remotes[0]!.pmtu_bytes).toBe(SMALL_MTU_BYTES);
+    } finally {
+      middle.ip("link", "set", `eth${RIGHT}`, "mtu", "1500");
+    }
+  });
+});
 
 describe("a forged error", () => {
   it("is not believed, and counted where it reaches us", async () => {
