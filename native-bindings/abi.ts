@@ -142,7 +142,6 @@ export const SOCKET_ERRORS = 32;
 export const SOCKET_NO_FLOW_LABEL = 64;
 /** UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken */
 export const SOCKET_ZERO_CHECKSUM_RX = 128;
-/** raw, to send: packets carry their outer header (IP_HDRINCL) */
 export const SOCKET_HEADER_INCLUDED = 256;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
@@ -155,9 +154,11 @@ export const RAW_SOCKETS = 3;
 export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;
-export const ERROR_WORDS = 12;
+export const ERROR_WORDS = 16;
 /** taken in one call; the rest waits */
 export const MAX_ERRORS = 32;
+/** kept of what an error quotes: no router quotes more of IPv4 */
+export const QUOTE_BYTES = 576;
 /** EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ... */
 export const ERROR_ERRNO = 0;
 /** of the ICMP message; -1: this host said it */
@@ -172,6 +173,9 @@ export const ERROR_ADDRESS = 5;
 export const ERROR_PORT = 9;
 /** of the VXLAN header that was quoted; -1: none was */
 export const ERROR_VNI = 10;
+export const ERROR_QUOTED = 11;
+/** whose message it is, as ERROR_ADDRESS; all zero: not known */
+export const ERROR_OFFENDER = 12;
 export const MAX_READY = 64;
 export const READY_WAITED_US = 128;
 export const READY_WORDS = 129;

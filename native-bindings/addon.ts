@@ -85,8 +85,8 @@ export interface Native {
   pathMtu(family: number, address: Int32Array, device: string): number;
   /** Sets options of an open UDP socket: SOCKET_*, those that concern sending and checksums. */
   socketConfigure(fd: number, family: number, flags: number): number;
-  /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
-  socketErrors(fd: number, errors: Int32Array): number;
+  /** Takes errors and quotes from a socket's error queue: how many of the rows (ERROR_*) were filled. */
+  socketErrors(fd: number, errors: Int32Array, quotes: Uint8Array): number;
 
   /** Sends one datagram; the address stands in four words from `at` on. 0 or -errno. */
   datagramSend(

@@ -119,7 +119,8 @@ constexpr int32_t SOCKET_DONT_FRAGMENT = 16;  // IP_MTU_DISCOVER DO: the DF bit;
 constexpr int32_t SOCKET_ERRORS = 32;     // IP_RECVERR: ICMP errors wait in a queue (socketErrors)
 constexpr int32_t SOCKET_NO_FLOW_LABEL = 64;  // IPv6: label 0 where none is given, instead of one by flow
 constexpr int32_t SOCKET_ZERO_CHECKSUM_RX = 128;  // UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken
-constexpr int32_t SOCKET_HEADER_INCLUDED = 256;   // raw, to send: packets carry their outer header (IP_HDRINCL)
+// Raw, IP_HDRINCL: packets that are sent carry their outer header, and what ICMP errors quote begins with it.
+constexpr int32_t SOCKET_HEADER_INCLUDED = 256;
 constexpr int32_t MAX_SOCKETS = 64;       // in one pool of sending sockets
 // The pool of a raw IPIP tunnel. A packet that brings its own header is never fragmented by this host; what must be
 // leaves through a socket of its protocol, whose header the kernel writes from the fields of the one given.
@@ -132,8 +133,9 @@ constexpr int32_t MAX_UDP_SEGMENTS = 64;
 constexpr int32_t MAX_UDP_PAYLOAD = 65487; // 65,535 less IPv6 and UDP headers
 
 // ---- Errors: what the network said of datagrams that a socket sent (socketErrors) -----------------------------------
-constexpr int32_t ERROR_WORDS = 12;
+constexpr int32_t ERROR_WORDS = 16;
 constexpr int32_t MAX_ERRORS = 32;        // taken in one call; the rest waits
+constexpr int32_t QUOTE_BYTES = 576;  // kept of what an error quotes: no router quotes more of IPv4
 constexpr int32_t ERROR_ERRNO = 0;        // EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ...
 constexpr int32_t ERROR_TYPE = 1;         // of the ICMP message; -1: this host said it
 constexpr int32_t ERROR_CODE = 2;
@@ -142,6 +144,9 @@ constexpr int32_t ERROR_FAMILY = 4;       // 4 or 6
 constexpr int32_t ERROR_ADDRESS = 5;      // the datagram's destination: four words in host order, IPv4-mapped
 constexpr int32_t ERROR_PORT = 9;
 constexpr int32_t ERROR_VNI = 10;         // of the VXLAN header that was quoted; -1: none was
+// Bytes of the quote: of a raw socket with SOCKET_HEADER_INCLUDED it begins with the outer header, else behind it.
+constexpr int32_t ERROR_QUOTED = 11;
+constexpr int32_t ERROR_OFFENDER = 12;    // whose message it is, as ERROR_ADDRESS; all zero: not known
 
 // ---- Poll ---------------------------------------------------------------------------------------------------------
 constexpr int32_t MAX_READY = 64;

@@ -106,7 +106,17 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   ]);
   const numbers = Array.from({ length: titles.length - 2 }, () => "right" as const);
   const align: Align[] = ["left", "left", ...numbers, "left"];
-  return formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+  const table = formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+  return table + remotes.map(formatUnreachable).join("");
+}
+
+/** A line of its own for what ICMP says of a peer: a column would be empty on most days. */
+function formatUnreachable(remote: RemoteStatus): string {
+  if (remote.unreachable === undefined) return "";
+  const { error, from, s_ago, count } = remote.unreachable;
+  const times = count === 1 ? "" : `, ${count} times`;
+  const whence = from === null ? "" : ` from ${from}`;
+  return `  ${remoteName(remote)}: ${error}${whence}, ${formatDuration(s_ago)} ago${times}\n`;
 }
 
 /** Packets are sent to a multicast group, and come from its members alone. */

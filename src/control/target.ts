@@ -26,6 +26,17 @@ export interface Loss {
   ingress: number | null;
 }
 
+/** What ICMP says of the way to a peer. */
+export interface UnreachableStatus {
+  /** "host-unreachable", "port-unreachable" ...: UNREACHABLE_NAMES of remotes/unreachable-rows.ts. */
+  error: string;
+  /** Router or host that said it last; null: not known. */
+  from: string | null;
+  s_ago: number;
+  /** How often it was said since the peer could last be reached. */
+  count: number;
+}
+
 /** A peer that a tunnel sends to or has heard from. */
 export interface RemoteStatus {
   address: string;
@@ -46,6 +57,8 @@ export interface RemoteStatus {
   macs?: number | undefined;
   /** Largest outer packet that reaches it unfragmented, as far as is known. */
   pmtu_bytes: number;
+  /** Absent: nobody said so lately, or it has been heard since. */
+  unreachable?: UnreachableStatus | undefined;
   /** Short words: "flood", "learned", "group" (a multicast group), "no-gso" ... */
   flags: string[];
   egress: Traffic;

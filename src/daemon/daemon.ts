@@ -18,6 +18,7 @@ import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js"
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
+import { UnreachableRows } from "../remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
@@ -35,7 +36,8 @@ import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
-import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { ipipEndpoints } from "./open-ipip.js";
+import { openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
@@ -137,13 +139,17 @@ export class Daemon {
     };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
-    const ipipReceivers = ipipLocals(tunnels).map((local) => sockets.raw({ local, dev: "" }));
+    const ipipReceivers = ipipEndpoints(tunnels).map((endpoint) => ({
+      ...{ ...endpoint, fd: sockets.raw({ local: endpoint.local, dev: "" }, endpoint.protocol) },
+    }));
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
+    const unreachable = UnreachableRows.create(remotes.rows);
     const inbox = new EventInbox(workers, tunnels.length);
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
+      unreachable,
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
@@ -157,6 +163,7 @@ export class Daemon {
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
       ...{ tunnels, remotes, peers, mirror, fdbEntries, changes, keepalives, counters },
+      unreachable,
       ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);

@@ -7,12 +7,21 @@ import { ipipFamily } from "../config/effective.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import { isIpv4 } from "../wire/ip-address.js";
+import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from "../wire/ip-protocol.js";
 import { IPV6_MIN_MTU_BYTES } from "../wire/ipv6.js";
-import { ipOf } from "./addresses.js";
+import { ipOf, textOf } from "./addresses.js";
 import { type OpenDeviceParts, openDevice, requireMtu } from "./open-device.js";
 import type { Peers } from "./peers.js";
 import type { Sockets } from "./sockets.js";
-import { carries, type IpipRuntime, ipipTables, pathMtu_bytes } from "./tunnel.js";
+import {
+  carries,
+  type IpipRuntime,
+  ipipTables,
+  pathMtu_bytes,
+  type TunnelRuntime,
+} from "./tunnel.js";
+import type { IpipReceiverPlan } from "./worker-plan.js";
 
 /** What opening an IPIP tunnel needs of the daemon. */
 export interface OpenIpipParts extends OpenDeviceParts {
@@ -84,4 +93,20 @@ function underlayFor(rtnl: NetlinkSocket, config: IpipTunnelConfig): IpipUnderla
 /** The kernel turns IPv6 off on a device that takes less than every link must. */
 function autoMtu_bytes({ mode }: IpipTunnelConfig, fits_bytes: number): number {
   return carries(mode, 6) ? Math.max(IPV6_MIN_MTU_BYTES, fits_bytes) : fits_bytes;
+}
+
+/** What IPIP tunnels receive on: their local addresses, each once per protocol that they carry. */
+export function ipipEndpoints(tunnels: readonly TunnelRuntime[]): Omit<IpipReceiverPlan, "fd">[] {
+  const endpoints = new Map<string, Omit<IpipReceiverPlan, "fd">>();
+  for (const tunnel of tunnels) {
+    if (tunnel.type !== "ipip") continue;
+    const { local, config } = tunnel;
+    for (const version of [4, 6] as const) {
+      if (!carries(config.mode, version)) continue;
+      const protocol = version === 4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
+      const family = isIpv4(local) ? 4 : 6;
+      endpoints.set(`${textOf(local)} ${protocol}`, { family, protocol, local });
+    }
+  }
+  return [...endpoints.values()];
 }

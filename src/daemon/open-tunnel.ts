@@ -182,10 +182,3 @@ function refuseDuplicates(
     }
   }
 }
-
-/** Local addresses of IPIP tunnels, each once: the raw sockets to receive on. */
-export function ipipLocals(tunnels: readonly TunnelRuntime[]): IpAddress[] {
-  const locals = new Map<number, IpAddress>();
-  for (const { type, local } of tunnels) if (type === "ipip") locals.set(local.w3, local);
-  return [...locals.values()];
-}

@@ -8,6 +8,7 @@ import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import type { UnreachableRows } from "../remotes/unreachable-rows.js";
 import type { Counters } from "../telemetry/counters.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
@@ -19,7 +20,13 @@ import {
   type TunnelRuntime,
   type VxlanRuntime,
 } from "./tunnel.js";
-import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
+import type {
+  DevicePlan,
+  IpipReceiverPlan,
+  IpipTunnelPlan,
+  VxlanTunnelPlan,
+  WorkerPlan,
+} from "./worker-plan.js";
 
 export interface PlanParts {
   readonly workers: number;
@@ -27,11 +34,12 @@ export interface PlanParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly keepalives: KeepaliveRows;
+  readonly unreachable: UnreachableRows;
   readonly counters: Counters;
   readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
-  readonly ipipReceivers: readonly number[];
+  readonly ipipReceivers: readonly IpipReceiverPlan[];
 }
 
 const NO_SOCKET = -1;
@@ -47,6 +55,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       keepalives: parts.keepalives.sharedState(),
+      unreachable: parts.unreachable.sharedState(),
       counters: parts.counters.sharedState(),
       events: parts.events.workerState(worker),
       vxlan: parts.tunnels
@@ -55,7 +64,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       ipip: parts.tunnels
         .filter((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")
         .map((tunnel) => ipipPlan(tunnel, worker)),
-      ipipReceiveSockets: worker === 0 ? parts.ipipReceivers : [],
+      ipipReceivers: worker === 0 ? parts.ipipReceivers : [],
     };
   });
 }

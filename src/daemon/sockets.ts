@@ -5,6 +5,7 @@
 
 import {
   native,
+  SOCKET_ERRORS,
   SOCKET_GRO,
   SOCKET_HEADER_INCLUDED,
   SOCKET_REUSE_PORT,
@@ -135,9 +136,13 @@ export class Sockets {
     return [own.sockets[worker]];
   }
 
-  /** A raw socket that receives IPIP packets to `local`. */
-  raw(endpoint: Endpoint): number {
-    return this.#openRaw(endpoint, PROTOCOL_IPIP, 0);
+  /**
+   * A raw socket that receives packets to `local`, and errors about those from there.
+   * @param protocol 4 (IPv4) or 41 (IPv6): what they carry
+   */
+  raw(endpoint: Endpoint, protocol: number): number {
+    // What ICMP errors quote shall begin with the outer header: it says whether it is ours.
+    return this.#openRaw(endpoint, protocol, SOCKET_ERRORS | SOCKET_HEADER_INCLUDED);
   }
 
   /**

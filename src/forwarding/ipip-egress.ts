@@ -6,7 +6,8 @@
 //      tunnels (`onLink`)
 //   3. never an outer packet of this tunnel again: its route leads through the tunnel
 //   4. outer header into the headroom (ipip-header.ts)
-//   5. does it fit the path? Send list (ipip-sends.ts)
+//   5. a sender is told that the remote was unreachable, if one before it could not be
+//   6. does it fit the path? Send list (ipip-sends.ts)
 // Then the batch is sent. Payload is not touched here.
 
 import { FRAME_GSO_TYPE, FRAME_LENGTH, FRAME_OFFSET, FRAME_WORDS, GSO_NONE } from "#abi";
@@ -22,6 +23,7 @@ import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from "../wire/ip-protocol.js";
 import { IPV4_DESTINATION, IPV4_SOURCE, ipv4DestinationBits, ipv4Ttl } from "../wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_SOURCE, ipv6HopLimit } from "../wire/ipv6.js";
 import { LOCATE_COLUMNS, LOCATE_PROTOCOL, LOCATE_VERSION, locatePacket } from "../wire/locate.js";
+import type { InnerErrors } from "./inner-errors.js";
 import { IpipHeader } from "./ipip-header.js";
 import { type IpipEgressParts, IpipSends } from "./ipip-sends.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
@@ -42,6 +44,7 @@ export class IpipEgress {
   readonly #tunnel: IpipTunnel;
   readonly #batch: EgressBatch;
   readonly #counters: WorkerCounters;
+  readonly #inner: InnerErrors;
   readonly #header: IpipHeader;
   readonly #sends: IpipSends;
   readonly #located = new Int32Array(LOCATE_COLUMNS);
@@ -61,6 +64,7 @@ export class IpipEgress {
     this.#remoteRows = parts.remotes.rows;
     this.#local = Int32Array.of(w0, w1, w2, w3);
     this.#anyLocal = w3 === 0 && tunnel.family === 4;
+    this.#inner = parts.inner;
     this.#header = new IpipHeader(tunnel);
     this.#sends = new IpipSends(parts, this.#header.bytes);
   }
@@ -106,6 +110,7 @@ export class IpipEgress {
     if (this.#isLocal() || (nested && this.#anyLocal && this.#isForRemote(at))) return ROUTING_LOOP;
     const label = this.#tunnel.family === 6 ? flowHash(arena, at, located) & FLOW_LABEL_MASK : 0;
     this.#header.write(arena, at, end, version, this.#destination, label);
+    this.#inner.tellIfOwed(remote, arena, at, end);
     this.#sends.send(frame, at, remote);
     return -1;
   }

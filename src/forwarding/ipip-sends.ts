@@ -29,6 +29,7 @@ import { IPV4_MAPPED } from "../wire/ip-address.js";
 import { ipv4Destination, ipv4Version } from "../wire/ipv4.js";
 import { IPV6_DESTINATION } from "../wire/ipv6.js";
 import { locatePacket } from "../wire/locate.js";
+import type { InnerErrors } from "./inner-errors.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
 import { SendList, type TooBigHandler } from "./send-list.js";
 import { TooBig } from "./too-big.js";
@@ -41,6 +42,8 @@ export interface IpipEgressParts {
   readonly remotes: RemoteTable;
   readonly sender: UnderlaySender;
   readonly counters: WorkerCounters;
+  /** Tells senders what became of packets before theirs. */
+  readonly inner: InnerErrors;
 }
 
 export class IpipSends implements TooBigHandler {

@@ -23,7 +23,7 @@ import {
   writeEthernetSource,
 } from "../wire/ethernet.js";
 import { emitFragmentationNeeded } from "../wire/icmp.js";
-import { emitPacketTooBig } from "../wire/icmpv6.js";
+import { emitPacketTooBig } from "../wire/icmpv6-errors.js";
 import { IPV4_DESTINATION, ipv4Destination, ipv4DontFragment, ipv4Version } from "../wire/ipv4.js";
 import { IPV6_DESTINATION, IPV6_MIN_MTU_BYTES, readIpv6Address } from "../wire/ipv6.js";
 import { LOCATE_COLUMNS, LOCATE_L3, LOCATE_VERSION, type locateFrame } from "../wire/locate.js";

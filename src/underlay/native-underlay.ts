@@ -106,7 +106,7 @@ export class RawSender implements UnderlaySender {
   }
 }
 
-/** The error queue of a UDP socket. */
+/** The error queue of a UDP or raw socket. */
 export class SocketErrors implements UnderlayErrors {
   readonly fd: number;
   readonly #dev: string;
@@ -117,8 +117,8 @@ export class SocketErrors implements UnderlayErrors {
     this.#dev = dev;
   }
 
-  take(rows: Int32Array): number {
-    return native.socketErrors(this.fd, rows);
+  take(rows: Int32Array, quotes: Uint8Array): number {
+    return native.socketErrors(this.fd, rows, quotes);
   }
 
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {

@@ -3,6 +3,7 @@
 import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
+import type { UnreachableRows } from "../../remotes/unreachable-rows.js";
 import type { Counters } from "../../telemetry/counters.js";
 import type { FdbEntries } from "../fdb-entries.js";
 import type { Keepalives } from "../keepalives.js";
@@ -15,6 +16,7 @@ import type { TunnelRoutes } from "../tunnel-routes.js";
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly unreachable: UnreachableRows;
   readonly peers: Peers;
   /** The kernel's routes over the devices of ipip tunnels. */
   readonly mirror: { of(tunnel: IpipRuntime): TunnelRoutes };

@@ -21,6 +21,7 @@ import {
   REMOTE_FLAG_NO_GSO,
   type RemoteEntry,
 } from "../../remotes/remote-rows.js";
+import { UNREACHABLE_NAMES } from "../../remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
 import { NO_TUNNEL, type TunnelCounter, type TunnelCounts } from "../../telemetry/counters.js";
 import {
@@ -61,7 +62,7 @@ const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meani
   {
     field: "icmpErrors",
     event: "icmp-errors",
-    meaning: "Senders told by ICMP that a packet was too big.",
+    meaning: "Senders told by ICMP that a packet was too big, or lost in the tunnel.",
   },
   { field: "keepalivesSent", event: "keepalives-sent", meaning: "Keepalives sent, answers too." },
   {
@@ -171,6 +172,7 @@ function remoteStatus(
   return {
     ...peerName(tunnel, row),
     ...remoteHealth(context, tunnel, row),
+    ...unreachable(context, row),
     ...{ flags, egress, ingress },
   };
 }
@@ -184,6 +186,17 @@ function remoteHealth(context: ControlContext, tunnel: TunnelRuntime, row: Remot
     ...(tunnel.type === "vxlan" ? vxlanHealth(context, row) : {}),
     pmtu_bytes: row.pathMtu_bytes > 0 ? row.pathMtu_bytes : tunnel.underlayMtu_bytes,
   };
+}
+
+/** What routers last said of the way to it; nothing when it counts as reachable. */
+function unreachable(context: ControlContext, row: RemoteEntry) {
+  const now_s = monotonicSeconds();
+  const known = context.unreachable.get(row.index, now_s);
+  if (known === undefined) return {};
+  const { kind, offender, at_s, count } = known;
+  const from = offender.every((word) => word === 0) ? null : formatIp(...offender);
+  const error = UNREACHABLE_NAMES[kind];
+  return { unreachable: { error, from, s_ago: Math.max(0, now_s - at_s), count } };
 }
 
 /** What only VXLAN has: MACs, and what keepalives tell. */

@@ -167,6 +167,24 @@ describe("status", () => {
     expect(text).toMatch(/239\.1\.1\.1\S* vni 7 +- +- +- +- +0 /);
   });
 
+  it("says under the remotes which of them routers call unreachable", () => {
+    const report = daemon.target.status();
+    const [tunnel] = report.tunnels;
+    const [first, second] = tunnel!.remotes;
+    const said = { error: "host-unreachable", from: "10.57.4.1", s_ago: 3, count: 1 };
+    const unsaid = { error: "ttl-exceeded", from: null, s_ago: 61, count: 7 };
+    const remotes = [
+      { ...first!, unreachable: said },
+      { ...second!, unreachable: unsaid },
+    ];
+    const text = formatStatus({ ...report, tunnels: [{ ...tunnel!, remotes }] });
+    expect(text.split("\n").slice(-3)).toEqual([
+      "  10.57.4.21: host-unreachable from 10.57.4.1, 3s ago",
+      "  [fd00::22]:8472 vni 7: ttl-exceeded, 1m01s ago, 7 times",
+      "",
+    ]);
+  });
+
   it("prints a page for people", async () => {
     expect(await output("status")).toBe(
       [

@@ -22,6 +22,7 @@ import { fillVxlan } from "../../../src/daemon/tunnel-tables.js";
 import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { UnreachableRows } from "../../../src/remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../../src/telemetry/counters.js";
 import { ip, mac } from "../forwarding/frames.js";
@@ -166,6 +167,7 @@ export function controlContext(
     random: () => 0.5,
   });
   return {
+    unreachable: UnreachableRows.create(remotes.rows, maxRemotes),
     ...{ rows, sent, peerChanges, keepalives },
     mirror: { of: (tunnel: IpipRuntime) => mirrored.get(tunnel)! },
     ...{ tunnels, remotes, peers, fdbEntries, changes, counters, workers: 2 },

@@ -13,9 +13,13 @@ import { controlContext } from "./control-context.js";
 const descriptors = new Descriptors();
 afterEach(() => descriptors.closeAll());
 
+const ipipReceivers = [90, 91].map((fd) => ({
+  ...{ fd, family: 4 as const, protocol: 4, local: ip("10.57.4.20") },
+}));
+
 const plansOf = (context: ReturnType<typeof controlContext>) =>
   workerPlans({
-    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
+    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers },
     keepalives: context.rows,
     events: new EventInbox(2, 2),
   });
@@ -34,7 +38,7 @@ describe("workerPlans", () => {
       [70, 72, -1],
       [71, 73, -1],
     ]);
-    expect([first, second].map((plan) => plan.ipipReceiveSockets)).toEqual([[90, 91], []]);
+    expect([first, second].map((plan) => plan.ipipReceivers)).toEqual([ipipReceivers, []]);
   });
 
   it("tells of every tunnel what its config says", () => {

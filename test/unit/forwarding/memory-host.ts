@@ -9,6 +9,7 @@ import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../../src/forwarding/bum-queue.js";
+import { InnerErrors } from "../../../src/forwarding/inner-errors.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
@@ -28,6 +29,7 @@ import { IngressBatch } from "../../../src/packet/ingress-batch.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { UnreachableRows } from "../../../src/remotes/unreachable-rows.js";
 import { RouteReader, RouteTable } from "../../../src/routes/route-table.js";
 import {
   Counters,
@@ -132,6 +134,7 @@ export class MemoryHost {
   readonly counters: Counters;
   readonly remotes: RemoteTable;
   readonly keepalives = KeepaliveRows.create(0x1a2b3c4d, 64);
+  readonly unreachable: UnreachableRows;
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
   readonly queue = new BumQueue();
@@ -154,6 +157,7 @@ export class MemoryHost {
     this.#address = ip(address);
     this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
     this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
+    this.unreachable = UnreachableRows.create(this.remotes.rows, maxRemotes);
     this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
     this.#events = new WorkerEvents(this.inbox.workerState(0), this.#worker);
     this.#writer = new RunWriter(this.ingressBatch, this.#worker);
@@ -211,7 +215,10 @@ export class MemoryHost {
     };
     const { batch, remotes } = this;
     const sender = given ?? this.network.rawSender();
-    const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters: this.#worker });
+    const egress = new IpipEgress({
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
+      inner: new InnerErrors(tunnel, this.unreachable, this.#worker),
+    });
     this.#steps.push(() => egress.run(MAX_FRAMES));
     this.#ipipIngress().add(tunnel);
     return { tunnel, device, egress, routes };
