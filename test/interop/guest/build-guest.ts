@@ -1,6 +1,6 @@
 // Makes the emulated guest: the kernel image and modules of Debian's linux-image-cloud-amd64
-// (downloaded, never installed), this machine's static busybox, and its iproute2 and ping with
-// their libraries. The initramfs lies under build/guest/, named by a hash of its content, so it is
+// (downloaded, never installed), this machine's static busybox, and its iproute2, ping
+// and python3 with their libraries. The initramfs lies under build/guest/, named by a hash of its content, so it is
 // made anew when a package or init.sh changes.
 
 import { spawnSync } from "node:child_process";
@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   writeFileSync,
 } from "node:fs";
@@ -50,10 +51,16 @@ const programs = {
   busybox: "busybox-static",
   ip: "iproute2",
   ping: "iputils-ping",
+  python3: "python3",
   "dpkg-deb": "dpkg",
 } as const;
 /** Those that the guest gets as they are here; busybox has poorer ones. */
-export const guestPrograms = ["ip", "ping"] as const;
+export const guestPrograms = ["ip", "ping", "python3"] as const;
+/** What Python's interpreter must find to start without its library (-I -S); os.py is its landmark. */
+const pythonFiles = [
+  "os.py",
+  ...["__init__", "aliases", "ascii", "utf_8"].map((m) => `encodings/${m}.py`),
+];
 
 export interface GuestFiles {
   kernel: string;
@@ -61,9 +68,13 @@ export interface GuestFiles {
 }
 
 function find(program: string): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin"];
+  // Debian's own first: another python3 may have its library anywhere.
+  const folders = ["/usr/bin", "/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")];
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
+
+/** The file of an installed program, links resolved. */
+const programOf = (name: keyof typeof programs): string => realpathSync(find(name)!);
 
 /** Why the guest cannot run here; undefined when it can, as far as installed programs tell. */
 export function unmetGuestNeeds(): string | undefined {
@@ -99,6 +110,15 @@ export function withLibraries(path: string): ArchiveEntry[] {
   return [path, ...libraries].map((file) => archiveFile(file.slice(1), readFileSync(file), 0o755));
 }
 
+function pythonLibrary(): ArchiveEntry[] {
+  const script = "import os; print(os.path.dirname(os.__file__))";
+  const folder = runSync([find("python3")!, "-I", "-c", script]).trim();
+  return pythonFiles.map((name) => {
+    const file = join(folder, name);
+    return archiveFile(file.slice(1), readFileSync(file));
+  });
+}
+
 function archiveEntries(modulesFolder: string, init: Buffer): ArchiveEntry[] {
   const names = modules.map((path) => basename(path));
   const drivers = modules.map((path) => {
@@ -106,7 +126,7 @@ function archiveEntries(modulesFolder: string, init: Buffer): ArchiveEntry[] {
     if (!existsSync(file)) throw new TestbedError(`the kernel package has no uncompressed ${file}`);
     return archiveFile(`modules/${basename(path)}.ko`, readFileSync(file));
   });
-  const libraries = guestPrograms.flatMap((name) => withLibraries(find(name)!));
+  const libraries = guestPrograms.flatMap((name) => withLibraries(programOf(name)));
   return withFolders(
     ["bin", "proc", "sys", "dev", "tmp"],
     [
@@ -114,9 +134,10 @@ function archiveEntries(modulesFolder: string, init: Buffer): ArchiveEntry[] {
       archiveFile("bin/busybox", readFileSync(find("busybox")!), 0o755),
       archiveLink("bin/sh", "busybox"),
       archiveFile("modules/order", Buffer.from(`${names.join("\n")}\n`)),
-      ...guestPrograms.map((name) => archiveLink(`programs/${name}`, find(name)!)),
+      ...guestPrograms.map((name) => archiveLink(`programs/${name}`, programOf(name))),
       ...drivers,
       ...libraries,
+      ...pythonLibrary(),
     ],
   );
 }

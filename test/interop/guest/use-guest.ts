@@ -41,6 +41,8 @@ export interface UseGuestOptions extends GuestOptions {
 
 export class GuestBed {
   readonly cleanup = new Cleanup();
+  /** Why there is no guest here. */
+  unmet: string | undefined;
   readonly #options: UseGuestOptions;
   #hosts: TwoHosts | undefined;
   #guest: Guest | undefined;
@@ -94,10 +96,9 @@ export class GuestBed {
 /** Sets the hooks of a test file with a guest; tests are skipped with the reason where it cannot be. */
 export function useGuest(options: UseGuestOptions = {}): GuestBed {
   const bed = new GuestBed(options);
-  let unmet: string | undefined;
   beforeAll(async () => {
     const { files, unmet: reason } = prepareGuest(options.needs);
-    unmet = reason;
+    bed.unmet = reason;
     if (files === undefined) return;
     try {
       await bed.boot(files);
@@ -107,10 +108,10 @@ export function useGuest(options: UseGuestOptions = {}): GuestBed {
     }
   });
   beforeEach((context) => {
-    if (unmet !== undefined) context.skip(unmet);
+    if (bed.unmet !== undefined) context.skip(bed.unmet);
   });
   afterEach(async (context) => {
-    if (unmet === undefined) await bed.reset(context.task.result?.state === "fail");
+    if (bed.unmet === undefined) await bed.reset(context.task.result?.state === "fail");
   });
   afterAll(() => bed.cleanup.run());
   return bed;
