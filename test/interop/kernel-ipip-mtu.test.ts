@@ -4,7 +4,6 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import type { Daemon } from "../../src/testbed/daemon.js";
-import { forgetPathMtus } from "../../src/testbed/two-hosts.js";
 import { Capture, eventually, ipipConfig } from "../netns/support.js";
 import { expectReachable } from "../netns/traffic.js";
 import { guestTap } from "./guest/guest.js";
@@ -63,7 +62,6 @@ describe("a path that takes less than the device", () => {
     for (const host of [left.host, right.host]) {
       host.run("sh", "-c", "ip route del 10.57.6.21/32 || ip route del 10.57.4.20/32 || true");
     }
-    forgetPathMtus(bed.hosts);
   });
 
   /** `mtu lock`: what a router forwards is bound by it (ip_dst_mtu_maybe_forward). */

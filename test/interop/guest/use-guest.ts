@@ -8,6 +8,7 @@ import { Daemon } from "../../../src/testbed/daemon.js";
 import { describeError } from "../../../src/testbed/error.js";
 import {
   createTwoHosts,
+  forgetPathMtus,
   type TwoHosts,
   type TwoHostsOptions,
 } from "../../../src/testbed/two-hosts.js";
@@ -77,7 +78,7 @@ export class GuestBed {
     return daemon;
   }
 
-  /** Ends what a test started and removes the guest's devices `peer...`. */
+  /** Ends what a test started and removes the guest's devices `peer...` and learned path MTUs. */
   async reset(show: boolean): Promise<void> {
     const daemons = this.#daemons.splice(0);
     const bad: string[] = [];
@@ -86,6 +87,7 @@ export class GuestBed {
       const { status, signal } = await daemon.stop();
       if (status !== 0) bad.push(`${signal ?? status}: ${daemon.log.slice(-2000)}`);
     }
+    forgetPathMtus(this.hosts);
     const listed = "ip -o link | sed -n 's/^[0-9]*: \\(peer[0-9]*\\)@.*/\\1/p'";
     const flush = "ip route flush cache; ip -6 route flush cache";
     await this.guest.shell(`for d in $(${listed}); do ip link del $d; done; ${flush}`);
