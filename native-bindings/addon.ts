@@ -6,10 +6,13 @@ import { createRequire } from "node:module";
 
 declare const egressBrand: unique symbol;
 declare const ingressBrand: unique symbol;
+declare const watchBrand: unique symbol;
 /** Native state of one egress batch: pointers into its arrays, message headers, scratch. */
 export type EgressHandle = { readonly [egressBrand]: true };
 /** Native state of one ingress batch. */
 export type IngressHandle = { readonly [ingressBrand]: true };
+/** A descriptor that the event loop watches. */
+export type WatchHandle = { readonly [watchBrand]: true };
 
 /** The addon's functions; the rows and columns they work on are those of ./abi.ts. */
 export interface Native {
@@ -120,6 +123,20 @@ export interface Native {
   netlinkSend(fd: number, bytes: Uint8Array, length: number, groups: number): number;
   netlinkReceive(fd: number, bytes: Uint8Array): number;
   netlinkClose(fd: number): number;
+  /** Size of the receive buffer, bytes: 0 or -errno. */
+  netlinkReserve(fd: number, bytes: number): number;
+  /**
+   * Takes queued datagrams, one behind the other, as long as there is `room_bytes` for another: the
+   * bytes taken. `end[0]`: 0, there was no more room, or the errno that ended it (EAGAIN; ENOBUFS).
+   */
+  netlinkDrain(fd: number, bytes: Uint8Array, room_bytes: number, end: Int32Array): number;
+  /**
+   * Calls back on this thread's event loop whenever the descriptor can be read; keeps the process
+   * alive.
+   */
+  descriptorWatch(fd: number, callback: () => void): WatchHandle | number;
+  /** Ends that, before the descriptor is closed. */
+  descriptorUnwatch(watch: WatchHandle): number;
 
   /** Folded sum by vectors of `laneBits` (0: as wide as they come), or -ENOTSUP. */
   checksumBytes(bytes: Uint8Array, laneBits: number): number;

@@ -21,6 +21,7 @@
         "src/poll.cc",
         "src/thread.cc",
         "src/netlink.cc",
+        "src/watch.cc",
         "src/ping-pong.cc"
       ],
       "include_dirs": ["include"],

@@ -2,6 +2,6 @@
 // functions with the rows they work on, and `Tun`/`Tap` for scripts.
 
 export * from "./abi.js";
-export type { EgressHandle, IngressHandle, Native } from "./addon.js";
+export type { EgressHandle, IngressHandle, Native, WatchHandle } from "./addon.js";
 export { native } from "./addon.js";
 export { Tap, Tun } from "./tuntap.js";

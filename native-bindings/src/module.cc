@@ -38,6 +38,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
       culvert::registerInterface, culvert::registerSocket,  culvert::registerPoll,     culvert::registerChecksum,
       culvert::registerNetlink,   culvert::registerThread,  culvert::registerPingPong, culvert::registerErrorQueue,
       culvert::registerMulticast, culvert::registerMemory,  culvert::registerDatagram,
+      culvert::registerWatch,
   };
   for (const auto part : parts) {
     if (part(env, exports) != napi_ok) {

@@ -19,5 +19,6 @@ napi_status registerThread(napi_env env, napi_value exports);
 napi_status registerDatagram(napi_env env, napi_value exports);
 napi_status registerPingPong(napi_env env, napi_value exports);
 napi_status registerErrorQueue(napi_env env, napi_value exports);
+napi_status registerWatch(napi_env env, napi_value exports);
 
 }  // namespace culvert

@@ -116,6 +116,8 @@ export function operationsCommand(
 
 function operationHint(typed: string, operations: readonly OperationSpec[]): string {
   const names = operations.map(({ name }) => name);
+  const refused: Grammar["refused"] = operations[0].grammar.refused;
+  if (refused !== undefined && Object.hasOwn(refused, typed)) return refused[typed];
   const other = Object.hasOwn(ELSEWHERE, typed) && !names.includes("get") ? ELSEWHERE[typed] : "";
   return `${other === "" ? "" : `${other}; `}operations: ${names.join(", ")}`;
 }

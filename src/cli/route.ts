@@ -1,18 +1,25 @@
-// `culvert route`: what an IPIP tunnel sends where: its routes and the outer destination that
-// follows. A VXLAN tunnel forwards by MAC: its routes are the kernel's alone (`ip route`).
+// `culvert route`: what an IPIP tunnel sends where: the kernel's routes over its device as the data
+// plane has them, and the outer destination that follows. They are set by `ip route`, the config or
+// a routing daemon. A VXLAN tunnel forwards by MAC: its routes are the kernel's alone.
 
 import type { Command } from "commander";
-import type { RouteEntry } from "../control/target.js";
+import type { RouteDecision } from "../control/target.js";
 import { daemonClient, daemonOptions, operationsCommand } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
 import { type Grammar, parseWords } from "./keyword-args.js";
+import { allRoutes, printRoutes } from "./route-show.js";
+
+/** Routes are the kernel's: words that change them belong to `ip route`. */
+function refusedFor(...words: string[]): Record<string, string> {
+  const how = (word: string) =>
+    `the routes are the kernel's: ip route ${word} PREFIX via NEXTHOP dev NAME onlink`;
+  return Object.fromEntries(words.map((word) => [word, how(word)]));
+}
 
 const SHOW = {
   usage: "culvert route show [dev NAME]",
   values: { dev: "device" },
-  refused: {
-    add: "routes are those of the configuration: add it there and restart the daemon",
-  },
+  refused: refusedFor("add", "replace", "change", "append", "del", "delete", "flush"),
 } as const satisfies Grammar;
 
 const GET = {
@@ -42,9 +49,10 @@ export function routeCommand(io: CliIo): Command {
         run: async (words, command) => {
           const { values } = parseWords(words, SHOW);
           const options = daemonOptions(command);
-          const entries = await daemonClient(options).routeShow(values);
-          if (options.json) writeJson(io, entries);
-          else io.out(entries.map(routeLine).join(""));
+          const { routePage } = daemonClient(options);
+          const routes = await allRoutes(values, routePage);
+          if (options.json) writeJson(io, routes);
+          else printRoutes(io, routes);
         },
       },
       {
@@ -63,8 +71,7 @@ export function routeCommand(io: CliIo): Command {
             writeJson(io, decision);
             return;
           }
-          const { to, dev, match, outer, why } = decision;
-          io.out(`${to} dev ${dev} outer ${outer} match ${match}\n    ${why}\n`);
+          io.out(decisionText(decision));
         },
       },
     ],
@@ -72,7 +79,8 @@ export function routeCommand(io: CliIo): Command {
   );
 }
 
-function routeLine(entry: RouteEntry): string {
-  const via = entry.via === undefined ? "" : ` via ${entry.via}`;
-  return `${entry.to}${via} dev ${entry.dev} source ${entry.source}\n`;
+function decisionText({ to, dev, match, outer, nexthops, why }: RouteDecision): string {
+  const hops = (nexthops ?? []).map((hop) => `    outer ${hop.outer} weight ${hop.weight}\n`);
+  const one = nexthops === undefined ? ` outer ${outer}` : "";
+  return `${to} dev ${dev}${one} match ${match}\n${hops.join("")}    ${why}\n`;
 }

@@ -62,8 +62,20 @@ function formatTunnel(tunnel: TunnelStatus): string {
   return (
     `\n${words.join(" ")}\n  addresses ${addresses}\n` +
     `  entries   fdb ${tunnel.fdb_entries}, neigh ${tunnel.neigh_entries}, routes ${tunnel.route_entries}\n` +
+    formatRouteProblems(tunnel) +
     formatRemotes(tunnel.remotes)
   );
+}
+
+/** Why routes of the kernel are not in use. */
+function formatRouteProblems({ route_problems }: TunnelStatus): string {
+  if (route_problems === undefined) return "";
+  const { unreachable, recursive, beyond_limits } = route_problems;
+  const texts: string[] = [];
+  if (unreachable > 0) texts.push(`${unreachable} with an unreachable next hop`);
+  if (recursive.length > 0) texts.push(`through the tunnel itself: ${recursive.join(", ")}`);
+  if (beyond_limits > 0) texts.push(`${beyond_limits} beyond the limits`);
+  return `  routes not used: ${texts.join("; ")}\n`;
 }
 
 /** Traffic in packets is `culvert counters`: a line shall fit a terminal of 100 columns. */

@@ -48,6 +48,7 @@ export function createControlClient(options: ControlClientOptions): ControlClien
     neighBatch: call("neighBatch"),
     neighFlush: call("neighFlush"),
     routeShow: call("routeShow"),
+    routePage: call("routePage"),
     routeGet: call("routeGet"),
   };
 }

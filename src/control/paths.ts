@@ -24,6 +24,7 @@ export const ENDPOINTS: Readonly<Record<Operation, Endpoint>> = {
   neighBatch: { method: "POST", path: "/v1/neigh/batch" },
   neighFlush: { method: "POST", path: "/v1/neigh/flush" },
   routeShow: { method: "GET", path: "/v1/route" },
+  routePage: { method: "GET", path: "/v1/route/page" },
   routeGet: { method: "GET", path: "/v1/route/get" },
 };
 

@@ -121,6 +121,7 @@ export const REQUEST_SCHEMAS: { readonly [O in Operation]: z.ZodType<Argument<O>
     permanent: z.boolean().optional(),
   }),
   routeShow: z.strictObject({ dev: deviceName.optional() }),
+  routePage: z.strictObject({ dev: deviceName.optional(), from: cursor.optional() }),
   routeGet: z.strictObject({ to: ipAddress, dev: deviceName.optional() }),
 };
 

@@ -66,7 +66,19 @@ export interface TunnelStatus {
   remotes: RemoteStatus[];
   fdb_entries: number;
   neigh_entries: number;
+  /** Prefixes in use. */
   route_entries: number;
+  /** Routes of the kernel over the device that are not in use; absent: there are none. */
+  route_problems?: RouteProblems | undefined;
+}
+
+export interface RouteProblems {
+  /** Prefixes with a next hop that cannot be an outer destination. */
+  unreachable: number;
+  /** Next hops that are reached through the tunnel itself: the first ones. */
+  recursive: string[];
+  /** Routes for which there was no room. */
+  beyond_limits: number;
 }
 
 export interface StatusReport {
@@ -273,14 +285,46 @@ export interface RouteQuery {
   dev?: string | undefined;
 }
 
-export interface RouteEntry {
+export interface RoutePageQuery extends RouteQuery {
+  /** `next` of the page before; absent: the first page. */
+  from?: number | undefined;
+}
+
+export interface RoutePage {
+  routes: RouteEntry[];
+  /** Absent: this was the last page. */
+  next?: number | undefined;
+}
+
+/** A gateway as `ip -j route` has it: of the route's own family, or of the other one. */
+export interface RouteGateway {
+  gateway?: string | undefined;
+  via?: { family: "inet" | "inet6"; host: string } | undefined;
+}
+
+/** `onlink`; `dead`, `unreachable`, `recursive` and `full` say why it is not in use. */
+export type RouteFlag = "onlink" | "dead" | "unreachable" | "recursive" | "full";
+
+export interface RouteNextHop extends RouteGateway {
   dev: string;
-  /** Prefix: "192.168.11.0/24". */
-  to: string;
-  /** Next hop; absent for a destination on the link. */
-  via?: string | undefined;
-  /** Where the entry comes from: "config". */
-  source: string;
+  weight: number;
+  flags: RouteFlag[];
+}
+
+/** One route over an ipip tunnel; keys and values as of `ip -j route`. */
+export interface RouteEntry extends RouteGateway {
+  /** "192.168.11.0/24", "192.168.13.7", "default". */
+  dst: string;
+  dev: string;
+  /** Unless it is the table main. */
+  table?: string | undefined;
+  /** Who set it: "kernel", "static", "bird" ..., or a number. */
+  protocol: string;
+  scope?: string | undefined;
+  metric?: number | undefined;
+  /** Of a route with several. */
+  nexthops?: RouteNextHop[] | undefined;
+  flags: RouteFlag[];
 }
 
 export interface RouteGet {
@@ -295,6 +339,8 @@ export interface RouteDecision {
   match: string;
   /** Outer destination: the next hop, or the inner destination when the route has none. */
   outer: string;
+  /** Where the flow decides: every outer destination, `outer` among them, with its share. */
+  nexthops?: { outer: string; weight: number }[] | undefined;
   /** One sentence on why. */
   why: string;
 }
@@ -322,6 +368,7 @@ export interface ControlTarget {
   neighBatch(batch: Batch<NeighChange>): BatchResult;
   neighFlush(query: NeighFlush): FlushResult;
   routeShow(query: RouteQuery): RouteEntry[];
+  routePage(query: RoutePageQuery): RoutePage;
   routeGet(query: RouteGet): RouteDecision;
 }
 

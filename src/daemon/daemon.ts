@@ -1,8 +1,8 @@
 // The daemon's life: open everything, start the workers, answer the control socket, age the tables,
 // stop and leave nothing behind.
 //
-//   config -> netlink -> sockets and devices -> tables -> links up -> workers -> control socket ->
-//   ready
+//   config -> netlink -> sockets and devices -> tables -> links up -> routes mirrored -> workers ->
+//   control socket -> ready
 //
 // Links come up before the workers run: what arrives in between waits in queues, and a device that
 // is down would refuse it. Whatever was opened is closed on a failure, and with the last descriptor
@@ -41,6 +41,7 @@ import { Peers } from "./peers.js";
 import { workerPlans } from "./plans.js";
 import { Progress } from "./progress.js";
 import { removeDevices } from "./remove-devices.js";
+import { RouteMirror } from "./route-mirror.js";
 import { setUpLinks } from "./set-up-link.js";
 import { Sockets } from "./sockets.js";
 import { TableChanges } from "./table-changes.js";
@@ -65,6 +66,7 @@ export class Daemon {
   #ageing: Ageing | undefined;
   #keepalives: Keepalives | undefined;
   #pathMtus: PathMtus | undefined;
+  #mirror: RouteMirror | undefined;
   /** As far as they were opened. */
   #tunnels: readonly TunnelRuntime[] = [];
 
@@ -100,6 +102,7 @@ export class Daemon {
     this.#ageing?.stop();
     this.#keepalives?.stop();
     this.#pathMtus?.stop();
+    this.#mirror?.stop();
     await this.#control?.close();
     await this.#metrics?.close();
     await this.#workers.stop();
@@ -146,13 +149,16 @@ export class Daemon {
     };
     warnOfLargeMtus(tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
+    const mirror = new RouteMirror({ tunnels, peers, rtnl, log: this.#log });
+    this.#mirror = mirror;
+    await mirror.start();
     this.#pathMtus = new PathMtus(tunnels, remotes);
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
     const started_s = monotonicSeconds();
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
-      ...{ tunnels, remotes, peers, fdbEntries, changes, keepalives, counters },
+      ...{ tunnels, remotes, peers, mirror, fdbEntries, changes, keepalives, counters },
       ...{ rtnl, offloads, workers, started_s },
     };
     events.start(changes);

@@ -26,7 +26,7 @@ import {
   type VxlanRuntime,
   vxlanTables,
 } from "./tunnel.js";
-import { fillIpip, fillVxlan } from "./tunnel-tables.js";
+import { fillVxlan } from "./tunnel-tables.js";
 
 /** What opening a tunnel needs of the daemon. */
 export interface OpenParts {
@@ -172,7 +172,7 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
   );
   const device = openDevice(config, mtu_bytes, undefined, parts);
   parts.remotes.defineTunnel(index, 0, 0);
-  const runtime: IpipRuntime = {
+  return {
     type: "ipip",
     config,
     index,
@@ -185,8 +185,6 @@ function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): Ip
     senders,
     ...ipipTables(),
   };
-  fillIpip(runtime, parts.peers);
-  return runtime;
 }
 
 /**

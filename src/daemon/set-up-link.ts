@@ -7,10 +7,13 @@ import { hasCode } from "../netlink/errors.js";
 import { setLink } from "../netlink/links.js";
 import { replaceNeighbour } from "../netlink/neighbours.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
-import { addRoute } from "../netlink/routes.js";
+import { addRoute, getRoute } from "../netlink/routes.js";
 import type { Logger } from "../telemetry/log.js";
+import { isIpv4 } from "../wire/ip-address.js";
+import { ipOf } from "./addresses.js";
 import type { Progress } from "./progress.js";
-import type { TunnelRuntime } from "./tunnel.js";
+import { recursionError } from "./recursion-guard.js";
+import type { IpipRuntime, TunnelRuntime } from "./tunnel.js";
 
 /**
  * Brings the tunnels' devices into the state their config asks for. Throws what rtnetlink refuses,
@@ -37,13 +40,47 @@ export function setUpLinks(
     for (const route of tunnel.config.routes) {
       const key = `${route.to} metric ${route.metric}`;
       const other = routed.get(key);
-      if (addUnlessOurs(rtnl, ifindex, route, other !== undefined)) {
+      if (addUnlessOurs(rtnl, ifindex, asKernelTakesIt(tunnel, route), other !== undefined)) {
         routed.set(key, tunnel.config.name);
       } else {
         const fields = { tunnel: tunnel.config.name, route: key };
         log.warn(fields, `the route stays with tunnel ${other}: give one of them a metric`);
       }
     }
+  }
+  // Only now: a route of one tunnel may lead to the next hop of another.
+  for (const tunnel of tunnels) if (tunnel.type === "ipip") refuseRecursion(rtnl, tunnel);
+}
+
+/** An IPv6 route has no IPv4 gateway: sit(8) takes a.b.c.d from `::a.b.c.d`, and so do we. */
+function asKernelTakesIt({ type, local }: TunnelRuntime, route: RouteConfig): RouteConfig {
+  const { to, via } = route;
+  const sit = type === "ipip" && isIpv4(local) && to.includes(":") && via?.includes(":") === false;
+  if (!sit || via === undefined) return route;
+  const { w3 } = ipOf(via);
+  // In groups: `::10.57.4.21` would be read as an IPv4-mapped address.
+  return { ...route, via: `::${(w3 >>> 16).toString(16)}:${(w3 & 0xffff).toString(16)}` };
+}
+
+/** Packets to a next hop that is reached through its own tunnel would never leave the host. */
+function refuseRecursion(rtnl: NetlinkSocket, { config, device }: IpipRuntime): void {
+  const { name, remote, routes } = config;
+  const gateways = routes.flatMap(({ to, via }) =>
+    via === undefined || remote !== "any" ? [] : [{ address: via, what: `route ${to} via ${via}` }],
+  );
+  if (remote !== "any") gateways.push({ address: remote, what: `its remote ${remote}` });
+  for (const { address, what } of new Map(gateways.map((one) => [one.address, one])).values()) {
+    if (deviceTo(rtnl, address) === device.ifindex) throw recursionError(name, what, address);
+  }
+}
+
+/** undefined: there is no way (yet). */
+function deviceTo(rtnl: NetlinkSocket, address: string): number | undefined {
+  try {
+    return getRoute(rtnl, address).ifindex;
+  } catch (error) {
+    if (hasCode(error, "CULVERT_NO_ROUTE")) return undefined;
+    throw error;
   }
 }
 

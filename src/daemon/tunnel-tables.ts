@@ -1,14 +1,14 @@
-// Fills a tunnel's tables from its config, when it is opened.
+// Fills the tables of a VXLAN tunnel from its config, when it is opened. The routes of ipip tunnels are
+// the kernel's: route-mirror.ts.
 
 import { CulvertError } from "../errors.js";
 import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";
 import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../neigh/neigh.js";
 import { TABLE_FULL } from "../shared-memory/table-result.js";
 import { isListMac } from "../wire/mac.js";
-import { ipOf, macOf, prefixOf } from "./addresses.js";
+import { ipOf, macOf } from "./addresses.js";
 import type { FdbEntries } from "./fdb-entries.js";
-import type { Peers } from "./peers.js";
-import type { IpipRuntime, VxlanRuntime } from "./tunnel.js";
+import type { VxlanRuntime } from "./tunnel.js";
 
 const ALL_ZERO = { hi: 0, lo: 0 };
 
@@ -33,16 +33,6 @@ export function fillVxlan(tunnel: VxlanRuntime, entries: FdbEntries): void {
     const flags = NEIGH_PERMANENT | (router ? NEIGH_ROUTER : 0);
     if (tunnel.neigh.replace({ address: [w0, w1, w2, w3], hi, lo, flags }) === TABLE_FULL) {
       throw tableFull(config.name, "neighbors", tunnel.neigh.maxEntries);
-    }
-  }
-}
-
-export function fillIpip(tunnel: IpipRuntime, peers: Peers): void {
-  for (const { to, via } of tunnel.config.routes) {
-    const hops = via === undefined ? [] : [{ remote: peers.acquire(tunnel.index, via), weight: 1 }];
-    const result = tunnel.routes.set({ prefix: prefixOf(to), hops });
-    if (result === TABLE_FULL) {
-      throw tableFull(tunnel.config.name, "routes", tunnel.routes.maxEntries);
     }
   }
 }

@@ -2,19 +2,33 @@
 // native code.
 
 import assert from "node:assert";
-import { native } from "#native";
+import { constants } from "node:os";
+import { native, type WatchHandle } from "#native";
 import { netlinkError } from "./errors.js";
 import type { NetlinkTransport } from "./netlink-socket.js";
 import { NetlinkSocket } from "./netlink-socket.js";
+import type { WatchTransport } from "./route-watch.js";
 import { RtnetlinkGroup } from "./rtnetlink-constants.js";
 
 /** The kernel fills dumps in pieces of at most 32 KiB; a single object stays below this too. */
 const receiveBuffer_bytes = 65_536;
+/** Notifications that are taken in one turn of the event loop: 500 to 1,000 routes. */
+export const WATCH_BUFFER_BYTES = 2 * receiveBuffer_bytes;
+/**
+ * Unread notifications: memory of the kernel, used as far as they queue up. Each takes about 1 KiB
+ * of it.
+ */
+export const WATCH_RECEIVE_BYTES = 32 * 1024 * 1024;
+
+const { EAGAIN, EMSGSIZE, ENOBUFS } = constants.errno;
 
 function check(result: number, verb: "open" | "use"): number {
   if (result >= 0) return result;
-  const object = "an rtnetlink socket";
-  throw netlinkError({ subject: "link", verb, object, errno: -result });
+  throw unusable(-result, verb);
+}
+
+function unusable(errno: number, verb: "open" | "use" = "use"): Error {
+  return netlinkError({ subject: "link", verb, object: "an rtnetlink socket", errno });
 }
 
 class NativeTransport implements NetlinkTransport {
@@ -57,4 +71,57 @@ export class NeighbourListeners {
     if (this.#fd >= 0) native.netlinkClose(this.#fd);
     this.#fd = -1;
   }
+}
+
+const watchedGroups =
+  RtnetlinkGroup.link |
+  RtnetlinkGroup.ipv4Address |
+  RtnetlinkGroup.ipv4Route |
+  RtnetlinkGroup.ipv6Address |
+  RtnetlinkGroup.ipv6Route |
+  RtnetlinkGroup.nexthop;
+
+/** What a RouteWatch listens on. */
+class NativeWatch implements WatchTransport {
+  #fd = check(native.netlinkOpen(watchedGroups), "open");
+  readonly #buffer = new Uint8Array(WATCH_BUFFER_BYTES);
+  readonly #end = new Int32Array(1);
+  readonly #watch: WatchHandle;
+
+  constructor(readable: () => void, receive_bytes: number) {
+    check(native.netlinkReserve(this.#fd, receive_bytes), "use");
+    const watch = native.descriptorWatch(this.#fd, readable);
+    if (typeof watch === "number") throw unusable(-watch);
+    this.#watch = watch;
+  }
+
+  send(bytes: Uint8Array): void {
+    check(native.netlinkSend(this.#fd, bytes, bytes.length, 0), "use");
+  }
+
+  drain(): { bytes: Uint8Array; overrun: boolean } {
+    const room_bytes = receiveBuffer_bytes;
+    const got = native.netlinkDrain(this.#fd, this.#buffer, room_bytes, this.#end);
+    const bytes = this.#buffer.subarray(0, check(got, "use"));
+    const [errno] = this.#end;
+    // A datagram that does not fit is as lost as one that the kernel had no room for.
+    const overrun = errno === ENOBUFS || errno === EMSGSIZE;
+    if (errno !== 0 && errno !== EAGAIN && !overrun) throw unusable(errno);
+    return { bytes, overrun };
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    native.descriptorUnwatch(this.#watch);
+    native.netlinkClose(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+/** @param receive_bytes of notifications that may wait; fewer are for tests of an overrun */
+export function openWatch(
+  readable: () => void,
+  receive_bytes = WATCH_RECEIVE_BYTES,
+): WatchTransport {
+  return new NativeWatch(readable, receive_bytes);
 }

@@ -11,11 +11,13 @@ export const Nlmsg = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
  */
 export const NlmFlag = {
   request: 0x1,
+  multi: 0x2,
   ack: 0x4,
   dumpInterrupted: 0x10,
   replace: 0x100,
   exclusive: 0x200,
   create: 0x400,
+  append: 0x800,
   dump: 0x300,
   ackCapped: 0x100,
   ackAttributes: 0x200,
@@ -37,13 +39,22 @@ export const Rtm = {
   newNeighbour: 28,
   deleteNeighbour: 29,
   getNeighbour: 30,
+  deleteNexthop: 105,
 } as const;
 
 /** `bridge` is what forwarding entries of devices (fdb) go by. */
 export const AddressFamily = { unspecified: 0, inet: 2, bridge: 7, inet6: 10 } as const;
 
 /** Multicast groups of rtnetlink, as bits of sockaddr_nl.nl_groups. */
-export const RtnetlinkGroup = { neighbour: 1 << 2 } as const;
+export const RtnetlinkGroup = {
+  link: 1 << 0,
+  neighbour: 1 << 2,
+  ipv4Address: 1 << 4,
+  ipv4Route: 1 << 6,
+  ipv6Address: 1 << 8,
+  ipv6Route: 1 << 10,
+  nexthop: 1 << 31,
+} as const;
 
 export const IffFlag = { up: 0x1, loopback: 0x8 } as const;
 
@@ -96,14 +107,16 @@ export const RouteAttribute = {
   multipath: 9,
   table: 15,
   via: 18,
+  nexthopId: 30,
 } as const;
 export const RouteMetric = { mtu: 2 } as const;
-export const RouteTable = { main: 254 } as const;
+export const RouteTable = { main: 254, local: 255 } as const;
 export const RouteProtocol = { unspecified: 0, static: 4 } as const;
 export const RouteScope = { universe: 0, link: 253, host: 254, nowhere: 255 } as const;
 /** rtmsg.rtm_type. The types up to `multicast` deliver packets, those after it refuse them. */
 export const RouteType = { unspecified: 0, unicast: 1, local: 2, multicast: 5 } as const;
-export const RouteFlag = { onlink: 4 } as const;
+/** rtmsg.rtm_flags and rtnexthop.rtnh_flags; `cloned` is of the former alone. */
+export const RouteFlag = { dead: 1, onlink: 4, cloned: 0x200 } as const;
 
 export const NeighbourAttribute = {
   destination: 1,

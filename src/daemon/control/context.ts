@@ -10,11 +10,14 @@ import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
 import type { TableChanges } from "../table-changes.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
+import type { TunnelRoutes } from "../tunnel-routes.js";
 
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly peers: Peers;
+  /** The kernel's routes over the devices of ipip tunnels. */
+  readonly mirror: { of(tunnel: IpipRuntime): TunnelRoutes };
   readonly keepalives: Keepalives;
   readonly fdbEntries: FdbEntries;
   /** Told of every change that a handler makes to an FDB or a neighbour table. */

@@ -35,6 +35,7 @@ import { formatMac } from "../../wire/mac.js";
 import { textOf } from "../addresses.js";
 import type { TunnelRuntime } from "../tunnel.js";
 import type { ControlContext } from "./context.js";
+import { routeProblems } from "./routes.js";
 
 /** Counted things that are no drops, each with its meaning. */
 const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meaning: string }[] = [
@@ -132,7 +133,19 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
       .map((row) => remoteStatus(context, tunnel, row, flood.has(row.index))),
     fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count,
     neigh_entries: vxlan?.neigh.count ?? 0,
-    route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
+    ...routeCounts(context, tunnel),
+  };
+}
+
+function routeCounts(
+  { mirror }: ControlContext,
+  tunnel: TunnelRuntime,
+): Pick<TunnelStatus, "route_entries" | "route_problems"> {
+  if (tunnel.type !== "ipip") return { route_entries: 0 };
+  const problems = routeProblems(mirror.of(tunnel));
+  return {
+    route_entries: tunnel.routes.count,
+    ...(problems === undefined ? {} : { route_problems: problems }),
   };
 }
 

@@ -1,16 +1,103 @@
-// `culvert route`: what an IPIP tunnel uses, and for which destination.
+// `culvert route`: which of the kernel's routes an IPIP tunnel uses, and for which destination. In
+// pages: there may be more than 100,000.
 
-import type { RouteDecision, RouteEntry, RouteGet, RouteQuery } from "../../control/target.js";
+import type {
+  RouteDecision,
+  RouteEntry,
+  RouteGet,
+  RoutePage,
+  RoutePageQuery,
+  RouteProblems,
+  RouteQuery,
+} from "../../control/target.js";
 import { CulvertError } from "../../errors.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
-import type { RouteEntry as TableRoute } from "../../routes/route-table.js";
-import { formatIp, formatPrefix, type IpAddress } from "../../wire/ip-address.js";
+import type { NextHop } from "../../routes/next-hop-groups.js";
+import { formatIp, formatPrefix, type IpAddress, isIpv4 } from "../../wire/ip-address.js";
 import { ipOf, textOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
+import type { TunnelRoutes } from "../tunnel-routes.js";
 import { type ControlContext, ipipTunnels } from "./context.js";
+import { routeEntry } from "./route-entry.js";
 
-export function routeShow(context: ControlContext, query: RouteQuery): RouteEntry[] {
-  return ipipTunnels(context, query.dev).flatMap((tunnel) => routesOf(tunnel, context.remotes));
+/** Routes after which a page ends. */
+const PAGE_ROUTES = 2000;
+/** Routes that `routeShow` answers at once. */
+const SHOW_ROUTES = 20_000;
+/** Listings whose next page can be asked for; a new one takes the place of the oldest. */
+export const MAX_LISTINGS = 16;
+/** Next hops that `status` names. */
+const NAMED_HOPS = 8;
+
+/** Listings of routes that were begun and not read to the end. */
+export class RouteListings {
+  readonly #context: ControlContext;
+  readonly #begun = new Map<number, Iterator<RouteEntry>>();
+  #next = 1;
+
+  constructor(context: ControlContext) {
+    this.#context = context;
+  }
+
+  /** Everything at once. Throws CULVERT_TOO_MANY when that is too much. */
+  show({ dev }: RouteQuery): RouteEntry[] {
+    const entries: RouteEntry[] = [];
+    for (const entry of entriesOf(this.#context, dev)) {
+      entries.push(entry);
+      if (entries.length <= SHOW_ROUTES) continue;
+      throw new CulvertError("CULVERT_TOO_MANY", `there are more than ${SHOW_ROUTES} routes`, {
+        hint: "read them in pages: GET /v1/route/page",
+      });
+    }
+    return entries;
+  }
+
+  page({ dev, from }: RoutePageQuery): RoutePage {
+    const listing = from === undefined ? entriesOf(this.#context, dev) : this.#taken(from);
+    const routes: RouteEntry[] = [];
+    while (routes.length < PAGE_ROUTES) {
+      const { done, value } = listing.next();
+      if (done === true) return { routes };
+      routes.push(value);
+    }
+    const next = this.#next++;
+    this.#begun.set(next, listing);
+    if (this.#begun.size > MAX_LISTINGS) {
+      const [oldest] = this.#begun.keys();
+      this.#begun.delete(oldest);
+    }
+    return { routes, next };
+  }
+
+  #taken(number: number): Iterator<RouteEntry> {
+    const listing = this.#begun.get(number);
+    this.#begun.delete(number);
+    if (listing !== undefined) return listing;
+    throw new CulvertError("CULVERT_NOT_FOUND", `there is no page ${number} of routes`, {
+      hint: "a page is given once, and too many others list routes: begin with the first page",
+    });
+  }
+}
+
+/** Routes that come or go meanwhile are in it or not; all others are, once. */
+function* entriesOf(
+  context: ControlContext,
+  dev: string | undefined,
+): IterableIterator<RouteEntry> {
+  for (const tunnel of ipipTunnels(context, dev)) {
+    for (const route of context.mirror.of(tunnel).list())
+      yield routeEntry(tunnel.config.name, route);
+  }
+}
+
+/** Why routes of a tunnel are not in use; undefined: all are. */
+export function routeProblems(routes: TunnelRoutes): RouteProblems | undefined {
+  const looped = routes.outer.list().filter((hop) => hop.looped);
+  const recursive = looped.slice(0, NAMED_HOPS).map(({ address }) => textOf(address));
+  const beyond_limits = routes.refused + routes.bodies.full;
+  const { unreachable } = routes.bodies;
+  if (unreachable + recursive.length + beyond_limits === 0) return undefined;
+  return { unreachable, recursive, beyond_limits };
 }
 
 /** The outer destination for an inner one. Throws CULVERT_NO_ROUTE when no tunnel has a route. */
@@ -25,34 +112,16 @@ export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteD
   });
 }
 
-function routesOf({ config, routes }: IpipRuntime, remotes: RemoteTable): RouteEntry[] {
-  const order = ({ prefix: a }: TableRoute, { prefix: b }: TableRoute) =>
-    a.ip.w0 - b.ip.w0 ||
-    a.ip.w1 - b.ip.w1 ||
-    a.ip.w2 - b.ip.w2 ||
-    a.ip.w3 - b.ip.w3 ||
-    a.length - b.length;
-  return routes
-    .list()
-    .sort(order)
-    .map(({ prefix, hops }) => ({
-      dev: config.name,
-      to: formatPrefix(prefix),
-      ...(hops.length === 0 ? {} : { via: hopText(hops[0].remote, remotes) }),
-      source: "config",
-    }));
-}
-
-function hopText(row: number, remotes: RemoteTable): string {
-  const address = remotes.get(row)?.address;
-  return address === undefined ? "none" : formatIp(...address);
+interface Candidate {
+  readonly length: number;
+  readonly decision: RouteDecision;
 }
 
 function decide(
   tunnel: IpipRuntime,
   destination: IpAddress,
   remotes: RemoteTable,
-): { length: number; decision: RouteDecision } | undefined {
+): Candidate | undefined {
   const to = textOf(destination);
   const dev = tunnel.config.name;
   const found = tunnel.routes.match(destination);
@@ -60,15 +129,34 @@ function decide(
     const outer = textOf(tunnel.remote);
     const why = "the tunnel is point-to-point: its remote gets everything";
     const length = found?.prefix.length ?? 0;
-    return { length, decision: { to, dev, match: "0.0.0.0/0", outer, why } };
+    const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
+    return { length, decision: { to, dev, match, outer, why } };
   }
   if (found === undefined) return undefined;
   const { prefix, hops } = found;
-  const direct = hops.length === 0;
-  const why = direct
-    ? "the route has no next hop: the inner destination is the outer one"
-    : "the next hop of the longest matching route is the outer destination";
-  const outer = direct ? to : hopText(hops[0].remote, remotes);
-  const decision = { to, dev, match: formatPrefix(prefix), outer, why };
+  const decision = { to, dev, match: formatPrefix(prefix), ...outerOf(to, hops, remotes) };
   return { length: prefix.length, decision };
+}
+
+function outerOf(
+  to: string,
+  hops: readonly NextHop[],
+  remotes: RemoteTable,
+): Pick<RouteDecision, "outer" | "nexthops" | "why"> {
+  if (hops.length === 0) {
+    const why = "the route has no next hop: the inner destination is the outer one";
+    return { outer: to, why };
+  }
+  const nexthops = hops.map(({ remote, weight }) => ({ outer: hopText(remote, remotes), weight }));
+  const [{ outer }] = nexthops;
+  if (hops.length === 1) {
+    return { outer, why: "the next hop of the longest matching route is the outer destination" };
+  }
+  const why = "the longest matching route has several next hops: a hash of the flow decides";
+  return { outer, nexthops, why };
+}
+
+function hopText(row: number, remotes: RemoteTable): string {
+  const address = remotes.get(row)?.address;
+  return address === undefined ? "none" : formatIp(...address);
 }

@@ -8,9 +8,10 @@ import { fdbChange, fdbFlush } from "./fdb.js";
 import { fdbPage, fdbShow } from "./fdb-show.js";
 import { neighChange, neighFlush, neighShow } from "./neigh.js";
 import { countersReport, statusReport } from "./reports.js";
-import { routeGet, routeShow } from "./routes.js";
+import { RouteListings, routeGet } from "./routes.js";
 
 export function controlTarget(context: ControlContext): ControlTarget {
+  const listings = new RouteListings(context);
   return {
     status: () => statusReport(context),
     counters: () => countersReport(context),
@@ -23,7 +24,8 @@ export function controlTarget(context: ControlContext): ControlTarget {
     neighChange: (change) => neighChange(context, change),
     neighBatch: (batch) => runBatch(batch, (change) => neighChange(context, change)),
     neighFlush: (query) => neighFlush(context, query),
-    routeShow: (query) => routeShow(context, query),
+    routeShow: (query) => listings.show(query),
+    routePage: (query) => listings.page(query),
     routeGet: (query) => routeGet(context, query),
   };
 }

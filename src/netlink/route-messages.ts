@@ -1,0 +1,166 @@
+// A route as rtnetlink tells it (RTM_NEWROUTE, RTM_DELROUTE, rtnetlink(7)) -> plain numbers. There
+// may be 100,000 of them in a row: one pass over the attributes, no text. No I/O, and no opinion on
+// which routes matter beyond `unicast, not of the table local`.
+
+import type { IpFamily } from "./address-text.js";
+import { familyOfKernel } from "./address-text.js";
+import { malformedAnswer } from "./errors.js";
+import { StructView, structOf } from "./message.js";
+import { RouteAttribute, RouteFlag, RouteTable, RouteType } from "./rtnetlink-constants.js";
+
+/** Unsigned words of an address, most significant first; IPv4 as IPv4-mapped. */
+export type AddressWords = readonly [number, number, number, number];
+
+export interface RouteHop {
+  readonly ifindex: number;
+  /** Of either family, whatever that of the route; undefined: the destination is on the link. */
+  readonly gateway: AddressWords | undefined;
+  /** Share of the flows, 1..256. */
+  readonly weight: number;
+  /** The kernel does not use it: its link is down. */
+  readonly dead: boolean;
+  readonly onlink: boolean;
+}
+
+export interface RouteMessage {
+  readonly family: IpFamily;
+  readonly destination: AddressWords;
+  readonly prefixLength: number;
+  readonly tos: number;
+  readonly table: number;
+  /** rtnetlink(7) rtm_protocol: 2 kernel, 3 boot, 4 static ... */
+  readonly protocol: number;
+  /** 0 for IPv4 without one; IPv6 routes have 1024 then. */
+  readonly metric: number;
+  readonly scope: number;
+  /** Goes when an address of this host goes (RTA_PREFSRC). */
+  readonly sourced: boolean;
+  /** Its next hops are those of a nexthop object (ip-nexthop(8)). */
+  readonly nexthopObject: boolean;
+  readonly hops: readonly RouteHop[];
+}
+
+const rtmsgLength = 12;
+const rtnexthopLength = 8;
+const attributeHeaderLength = 4;
+const attributeTypeMask = 0x3fff;
+
+const align = (length: number): number => (length + 3) & ~3;
+
+/** The bytes from `at` on as words; the rest of 4 words is 0. */
+function wordsOf(bytes: Uint8Array, at: number): [number, number, number, number] {
+  const word = (first: number): number => {
+    let value = 0;
+    for (let i = first; i < first + 4; i++) value = value * 256 + (bytes[at + i] ?? 0);
+    return value;
+  };
+  return [word(0), word(4), word(8), word(12)];
+}
+
+/** An address of 4 or 16 bytes. */
+function addressOf(bytes: Uint8Array): AddressWords {
+  if (bytes.length === 16) return wordsOf(bytes, 0);
+  if (bytes.length === 4) return [0, 0, 0xffff, wordsOf(bytes, 0)[0]];
+  throw malformedAnswer(`an IP address of ${bytes.length} bytes`);
+}
+
+const ANY4: AddressWords = [0, 0, 0xffff, 0];
+const ANY6: AddressWords = [0, 0, 0, 0];
+
+/** Calls `take` for each attribute from `offset` on. */
+function eachAttribute(
+  bytes: Uint8Array,
+  offset: number,
+  take: (type: number, value: Uint8Array) => void,
+): void {
+  const view = new StructView(bytes);
+  let at = offset;
+  while (at < bytes.length) {
+    const room = bytes.length - at;
+    if (room < attributeHeaderLength) throw malformedAnswer(`${room} bytes after the attributes`);
+    const length = view.u16(at);
+    if (length < attributeHeaderLength || length > room) {
+      throw malformedAnswer(`attribute length ${length} with ${room} bytes left`);
+    }
+    const type = view.u16(at + 2) & attributeTypeMask;
+    take(type, bytes.subarray(at + attributeHeaderLength, at + length));
+    at += align(length);
+  }
+}
+
+/** RTA_GATEWAY, or RTA_VIA (family, address) where the gateway is of the other family [RFC 5549]. */
+function gatewayOf(type: number, value: Uint8Array): AddressWords | undefined {
+  if (type === RouteAttribute.gateway) return addressOf(value);
+  return type === RouteAttribute.via ? addressOf(value.subarray(2)) : undefined;
+}
+
+const u32Of = (value: Uint8Array): number => structOf(value, 4, "attribute").u32(0);
+
+/** The next hops of RTA_MULTIPATH: struct rtnexthop (length, flags, weight - 1, index) each. */
+function hopsOf(bytes: Uint8Array): RouteHop[] {
+  const hops: RouteHop[] = [];
+  let offset = 0;
+  while (offset < bytes.length) {
+    const header = structOf(bytes.subarray(offset), rtnexthopLength, "rtnexthop");
+    const length = header.u16(0);
+    if (length < rtnexthopLength || length > bytes.length - offset) {
+      throw malformedAnswer(`next hop length ${length} with ${bytes.length - offset} bytes left`);
+    }
+    let gateway: AddressWords | undefined;
+    eachAttribute(bytes.subarray(offset, offset + length), rtnexthopLength, (type, value) => {
+      gateway = gatewayOf(type, value) ?? gateway;
+    });
+    const flags = header.u8(2);
+    hops.push({ ifindex: header.i32(4), gateway, weight: header.u8(3) + 1, ...flagsOf(flags) });
+    offset += align(length);
+  }
+  return hops;
+}
+
+const flagsOf = (flags: number) => ({
+  dead: (flags & RouteFlag.dead) !== 0,
+  onlink: (flags & RouteFlag.onlink) !== 0,
+});
+
+/**
+ * Reads one message; undefined for what delivers to no other host (local, broadcast, multicast,
+ * unreachable ...), for what the kernel made of another route (cloned), and for routes that look at
+ * the source as well (`ip -6 route add ... from`). Throws CULVERT_NETLINK_MALFORMED.
+ */
+export function readRoute(payload: Uint8Array): RouteMessage | undefined {
+  const header = structOf(payload, rtmsgLength, "rtmsg");
+  const family = familyOfKernel(header.u8(0));
+  const flags = header.u32(8);
+  if (family === undefined || header.u8(7) !== RouteType.unicast || header.u8(2) !== 0) {
+    return undefined;
+  }
+  if ((flags & RouteFlag.cloned) !== 0) return undefined;
+  let table = header.u8(4);
+  let destination = family === 4 ? ANY4 : ANY6;
+  let metric = 0;
+  let ifindex: number | undefined;
+  let gateway: AddressWords | undefined;
+  let sourced = false;
+  let nexthopObject = false;
+  let multipath: RouteHop[] | undefined;
+  eachAttribute(payload, rtmsgLength, (type, value) => {
+    if (type === RouteAttribute.table) table = u32Of(value);
+    else if (type === RouteAttribute.destination) destination = addressOf(value);
+    else if (type === RouteAttribute.priority) metric = u32Of(value);
+    else if (type === RouteAttribute.outputInterface) ifindex = u32Of(value);
+    else if (type === RouteAttribute.preferredSource) sourced = true;
+    else if (type === RouteAttribute.nexthopId) nexthopObject = true;
+    else if (type === RouteAttribute.multipath) multipath = hopsOf(value);
+    else gateway = gatewayOf(type, value) ?? gateway;
+  });
+  if (table === RouteTable.local) return undefined;
+  const single = ifindex === undefined ? [] : [{ ifindex, gateway, weight: 1, ...flagsOf(flags) }];
+  return {
+    ...{ family, destination, table, metric, sourced, nexthopObject },
+    prefixLength: header.u8(1),
+    tos: header.u8(3),
+    protocol: header.u8(5),
+    scope: header.u8(6),
+    hops: multipath ?? single,
+  };
+}
