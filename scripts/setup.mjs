@@ -41,6 +41,7 @@ const testPackages = {
   // Shells that completion is tried in.
   zsh: "zsh",
   fish: "fish",
+  nftables: "nft",
   // A guest with a kernel that has ipip.
   "qemu-system-x86": "qemu-system-x86_64",
   "busybox-static": null,

@@ -6,34 +6,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cleanup } from "../../src/testbed/cleanup.js";
 import { culvertIpipConfig } from "../../src/testbed/culvert-tunnel.js";
 import { Daemon } from "../../src/testbed/daemon.js";
-import { describeError } from "../../src/testbed/error.js";
 import { ping, pingUntilAnswered } from "../../src/testbed/ping.js";
 import { createTwoHosts, type OffloadMode, type TwoHosts } from "../../src/testbed/two-hosts.js";
-import { buildGuest, type GuestFiles, unmetGuestNeeds } from "./guest/build-guest.js";
 import { Guest } from "./guest/guest.js";
-import {
-  type Digest,
-  dropsOf,
-  fixtureResult,
-  startFixture,
-  unmetNeeds,
-  waitForOutput,
-} from "./support.js";
+import { tcpFromGuest, tcpToGuest, udpEchoes } from "./guest/transfers.js";
+import { prepareGuest } from "./guest/use-guest.js";
+import { dropsOf } from "./support.js";
 
-const transfer_bytes = 10_000_000;
-const transferTimeout_ms = 40_000;
-
-function prepare(): { files?: GuestFiles; unmet?: string } {
-  const unmet = unmetNeeds({}) ?? unmetGuestNeeds();
-  if (unmet !== undefined) return { unmet };
-  try {
-    return { files: buildGuest() };
-  } catch (error) {
-    return { unmet: `the guest cannot be built here: ${describeError(error)}` };
-  }
-}
-
-let prepared: ReturnType<typeof prepare> | undefined;
+let prepared: ReturnType<typeof prepareGuest> | undefined;
 
 /** The kernel's ipip device in the guest, with the address of the right pod. */
 const tunnelScript = ({ left, right }: TwoHosts): string => `
@@ -58,7 +38,7 @@ describe.each(variants)("kernel ipip, %s offloads, culvert with %s", (offloads, 
   let daemon: Daemon;
 
   beforeAll(async () => {
-    prepared ??= prepare();
+    prepared = prepareGuest();
     const { files } = prepared;
     if (files === undefined) return;
     try {
@@ -91,32 +71,29 @@ describe.each(variants)("kernel ipip, %s offloads, culvert with %s", (offloads, 
     const there = await ping({ from: left.pod, to: right.podIp, count: 5, size_bytes });
     expect(there.received).toBe(5);
     const back = await guest.shell(`ping -c 3 -w 5 -s ${size_bytes} ${left.podIp}`);
-    expect(back).toContain("3 packets received");
+    expect(back).toContain(" 3 received");
     expect(await ingressDrops()).toEqual({});
   });
 
   it("carries a TCP transfer to the kernel unchanged", async () => {
     const { left, right } = hosts;
-    const receiver = guest.shell("nc -l -p 5301 < /dev/null | sha256sum", transferTimeout_ms);
-    // The guest's listener cannot say when it is there: ask its kernel.
-    const listening = "while ! netstat -ltn | grep -q ':5301 '; do sleep 0.1; done";
-    await guest.shell(`${listening}; echo listening`);
-    const to = [right.podIp, "5301", String(transfer_bytes)];
-    const sender = startFixture(left.pod, "tcp-transfer.py", "send", ...to);
-    const sent = await fixtureResult<Digest>(sender, transferTimeout_ms);
-    expect((await receiver).split(" ")[0]).toBe(sent.sha256);
+    const { sent, received } = await tcpToGuest(guest, left.pod, right.podIp);
+    expect(received).toBe(sent);
     expect(await ingressDrops()).toEqual({});
   });
 
   it("carries a TCP transfer from the kernel unchanged", async () => {
     const { left } = hosts;
-    const receiver = startFixture(left.pod, "tcp-transfer.py", "receive", left.podIp, "5301");
-    await waitForOutput(receiver, "ready");
-    const script = `head -c ${transfer_bytes} /dev/urandom > /tmp/data; sha256sum < /tmp/data
-nc ${left.podIp} 5301 < /tmp/data; rm /tmp/data`;
-    const [sha256] = (await guest.shell(script, transferTimeout_ms)).split(" ");
-    const received = await fixtureResult<Digest>(receiver, transferTimeout_ms);
-    expect(received).toEqual({ bytes: transfer_bytes, sha256 });
+    const { sent, received } = await tcpFromGuest(guest, left.pod, left.podIp);
+    expect(received).toBe(sent);
+    expect(await ingressDrops()).toEqual({});
+  });
+
+  it("carries datagrams to the kernel and its echoes back", async () => {
+    const { left, right } = hosts;
+    const sizes_bytes = [1, 1400, 1452, 1453, 4000];
+    const { echoed, damaged } = await udpEchoes(guest, left.pod, right.podIp, sizes_bytes);
+    expect({ echoed, damaged }).toEqual({ echoed: sizes_bytes, damaged: [] });
     expect(await ingressDrops()).toEqual({});
   });
 });

@@ -1,6 +1,7 @@
-// Makes the emulated guest from Debian packages: the kernel image and modules of
-// linux-image-cloud-amd64 (downloaded, never installed) and this machine's static busybox. Kept
-// under build/guest/ and made anew when any of it changes.
+// Makes the emulated guest: the kernel image and modules of Debian's linux-image-cloud-amd64
+// (downloaded, never installed), this machine's static busybox, and its iproute2, ping
+// and python3 with their libraries. The initramfs lies under build/guest/, named by a hash of its content, so it is
+// made anew when a package or init.sh changes.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   writeFileSync,
 } from "node:fs";
@@ -16,12 +18,14 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { TestbedError } from "../../../src/testbed/error.js";
+import { runSync } from "../../../src/testbed/process.js";
 import { projectRoot } from "../../../src/testbed/project.js";
-import { type ArchiveEntry, archiveFile, archiveFolder, archiveLink, makeArchive } from "./cpio.js";
+import { dependencyOf, unpackedPackage } from "../debian-packages.js";
+import { type ArchiveEntry, archiveFile, archiveLink, makeArchive, withFolders } from "./cpio.js";
 
 const cache = join(projectRoot, "build", "guest");
 const metaPackage = "linux-image-cloud-amd64";
-const packageTimeout_ms = 60_000;
+const kernelPackage = /^linux-image-\d.*-cloud-amd64/;
 /** In the order in which they must be loaded. */
 const modules = [
   "drivers/virtio/virtio_ring",
@@ -32,35 +36,45 @@ const modules = [
   "net/core/failover",
   "drivers/net/net_failover",
   "drivers/net/virtio_net",
+  "drivers/net/tun",
   "net/ipv4/tunnel4",
   "net/ipv4/ip_tunnel",
   "net/ipv4/ipip",
+  "net/ipv6/sit",
+  "net/ipv6/tunnel6",
+  "net/ipv6/ip6_tunnel",
 ];
 
-/** Programs that the guest needs from this machine, with the packages that bring them. */
+/** Programs that are needed of this machine, with the packages that bring them. */
 const programs = {
   "qemu-system-x86_64": "qemu-system-x86",
   busybox: "busybox-static",
+  ip: "iproute2",
+  ping: "iputils-ping",
+  python3: "python3",
   "dpkg-deb": "dpkg",
 } as const;
+/** Those that the guest gets as they are here; busybox has poorer ones. */
+export const guestPrograms = ["ip", "ping", "python3"] as const;
+/** What Python's interpreter must find to start without its library (-I -S); os.py is its landmark. */
+const pythonFiles = [
+  "os.py",
+  ...["__init__", "aliases", "ascii", "utf_8"].map((m) => `encodings/${m}.py`),
+];
 
 export interface GuestFiles {
   kernel: string;
   initramfs: string;
 }
 
-function run(command: string, args: readonly string[], cwd?: string): string {
-  const options = { encoding: "utf8", timeout: packageTimeout_ms, cwd } as const;
-  const { status, stdout, stderr, error } = spawnSync(command, args, options);
-  if (status === 0) return stdout;
-  const said = error?.message ?? (stderr + stdout).trim();
-  throw new TestbedError(`${command} ${args.join(" ")}: ${said}`);
-}
-
 function find(program: string): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin"];
+  // Debian's own first: another python3 may have its library anywhere.
+  const folders = ["/usr/bin", "/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")];
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
+
+/** The file of an installed program, links resolved. */
+const programOf = (name: keyof typeof programs): string => realpathSync(find(name)!);
 
 /** Why the guest cannot run here; undefined when it can, as far as installed programs tell. */
 export function unmetGuestNeeds(): string | undefined {
@@ -77,31 +91,12 @@ export function unmetGuestNeeds(): string | undefined {
   return undefined;
 }
 
-/** The kernel package's file in the cache, downloaded when it is not there yet. */
-function kernelPackage(): string {
-  mkdirSync(cache, { recursive: true });
-  const cached = (): string | undefined =>
-    readdirSync(cache).find((name) => /^linux-image-.*-cloud-amd64_.*\.deb$/.test(name));
-  if (cached() === undefined) {
-    const depends = run("apt-cache", ["depends", metaPackage]);
-    const name = /Depends: (linux-image-\S+-cloud-amd64)$/m.exec(depends)?.[1];
-    if (name === undefined) throw new TestbedError(`apt knows no package ${metaPackage}`);
-    run("apt-get", ["download", "-q", name], cache);
-  }
-  return join(cache, cached()!);
-}
-
 /** Unpacks the kernel package; returns the kernel image and the folder of its modules. */
-function unpackKernel(file: string): { kernel: string; modulesFolder: string } {
-  const folder = join(cache, basename(file, ".deb"));
-  if (!existsSync(folder)) {
-    const partial = `${folder}.partial-${process.pid}`;
-    run("dpkg-deb", ["-x", file, partial]);
-    renameSync(partial, folder);
-  }
+function unpackKernel(): { kernel: string; modulesFolder: string } {
+  const folder = unpackedPackage(dependencyOf(metaPackage, kernelPackage), kernelPackage);
   const boot = join(folder, "boot");
   const image = readdirSync(boot).find((name) => name.startsWith("vmlinuz-"));
-  if (image === undefined) throw new TestbedError(`${file} has no kernel image`);
+  if (image === undefined) throw new TestbedError(`${folder} has no kernel image`);
   const release = image.slice("vmlinuz-".length);
   return {
     kernel: join(boot, image),
@@ -109,22 +104,42 @@ function unpackKernel(file: string): { kernel: string; modulesFolder: string } {
   };
 }
 
+/** The libraries that a program or library of this machine needs, and itself, by their paths. */
+export function withLibraries(path: string): ArchiveEntry[] {
+  const libraries = Array.from(runSync(["ldd", path]).matchAll(/(\/\S+) \(0x/g), (m) => m[1]!);
+  return [path, ...libraries].map((file) => archiveFile(file.slice(1), readFileSync(file), 0o755));
+}
+
+function pythonLibrary(): ArchiveEntry[] {
+  const script = "import os; print(os.path.dirname(os.__file__))";
+  const folder = runSync([find("python3")!, "-I", "-c", script]).trim();
+  return pythonFiles.map((name) => {
+    const file = join(folder, name);
+    return archiveFile(file.slice(1), readFileSync(file));
+  });
+}
+
 function archiveEntries(modulesFolder: string, init: Buffer): ArchiveEntry[] {
-  const folders = ["bin", "proc", "sys", "dev", "tmp", "modules"].map(archiveFolder);
   const names = modules.map((path) => basename(path));
   const drivers = modules.map((path) => {
     const file = join(modulesFolder, `${path}.ko`);
     if (!existsSync(file)) throw new TestbedError(`the kernel package has no uncompressed ${file}`);
     return archiveFile(`modules/${basename(path)}.ko`, readFileSync(file));
   });
-  return [
-    ...folders,
-    archiveFile("init", init, 0o755),
-    archiveFile("bin/busybox", readFileSync(find("busybox")!), 0o755),
-    archiveLink("bin/sh", "busybox"),
-    archiveFile("modules/order", Buffer.from(`${names.join("\n")}\n`)),
-    ...drivers,
-  ];
+  const libraries = guestPrograms.flatMap((name) => withLibraries(programOf(name)));
+  return withFolders(
+    ["bin", "proc", "sys", "dev", "tmp"],
+    [
+      archiveFile("init", init, 0o755),
+      archiveFile("bin/busybox", readFileSync(find("busybox")!), 0o755),
+      archiveLink("bin/sh", "busybox"),
+      archiveFile("modules/order", Buffer.from(`${names.join("\n")}\n`)),
+      ...guestPrograms.map((name) => archiveLink(`programs/${name}`, programOf(name))),
+      ...drivers,
+      ...libraries,
+      ...pythonLibrary(),
+    ],
+  );
 }
 
 /**
@@ -132,7 +147,8 @@ function archiveEntries(modulesFolder: string, init: Buffer): ArchiveEntry[] {
  * apt cannot help.
  */
 export function buildGuest(): GuestFiles {
-  const { kernel, modulesFolder } = unpackKernel(kernelPackage());
+  const { kernel, modulesFolder } = unpackKernel();
+  mkdirSync(cache, { recursive: true });
   const init = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "init.sh"));
   const archive = makeArchive(archiveEntries(modulesFolder, init));
   const hash = createHash("sha256").update(archive).digest("hex").slice(0, 16);

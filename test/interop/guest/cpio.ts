@@ -28,6 +28,22 @@ export function archiveLink(path: string, target: string): ArchiveEntry {
   return { path, content: Buffer.from(target), mode: linkMode };
 }
 
+/** `entries` without doubles, with `folders` and all folders that their paths need in front. */
+export function withFolders(
+  folders: readonly string[],
+  entries: readonly ArchiveEntry[],
+): ArchiveEntry[] {
+  const byPath = new Map(entries.map((entry) => [entry.path, entry]));
+  const needed = new Set(folders);
+  for (const path of byPath.keys()) {
+    const parts = path.split("/").slice(0, -1);
+    parts.forEach((_, i) => {
+      needed.add(parts.slice(0, i + 1).join("/"));
+    });
+  }
+  return [...[...needed].sort().map(archiveFolder), ...byPath.values()];
+}
+
 function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc(-bytes.length & (alignment_bytes - 1))]);
 }
