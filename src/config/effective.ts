@@ -133,7 +133,7 @@ export interface VxlanTunnelConfig extends CommonTunnelConfig {
 
 export interface IpipTunnelConfig extends CommonTunnelConfig {
   type: "ipip";
-  /** What is carried, and in what: ipip 4 in 4, sit 6 in 4, ipip6 4 in 6, ip6ip6 6 in 6, any both. */
+  /** What is carried in what: ipip 4 in 4, sit 6 in 4, ipip6 4 in 6, ip6ip6 6 in 6, any both. */
   mode: IpipMode;
   /**
    * Outer source, or `any`: the route's, and packets to every address of this host are taken. At

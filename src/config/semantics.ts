@@ -13,7 +13,7 @@ import type {
   VxlanTunnelDocument,
 } from "./schema.js";
 import { checkDevice } from "./semantics-device.js";
-import { checkIpip, ipipKey } from "./semantics-ipip.js";
+import { checkIpip, ipipKeys } from "./semantics-ipip.js";
 import { checkVxlan } from "./semantics-vxlan.js";
 import type { Draft } from "./validate.js";
 
@@ -29,16 +29,18 @@ function isIpip(tunnel: TunnelDraft): tunnel is IpipDraft {
   return tunnel.type === "ipip";
 }
 
-/** What must be unlike in all tunnels; undefined when it cannot be told. */
+/** What must be unlike in all tunnels. */
 interface Identity {
-  key: string | undefined;
+  /** Each of which no other tunnel may have; none when they cannot be told. */
+  keys: readonly string[];
   /** The key of the tunnel that the finding points at. */
   at: string;
   expected: string;
 }
 
 function nameIdentity({ name }: TunnelDraft): Identity {
-  return { key: name, at: "name", expected: "a name that no other tunnel has" };
+  const keys = name === undefined ? [] : [name];
+  return { keys, at: "name", expected: "a name that no other tunnel has" };
 }
 
 /**
@@ -48,7 +50,7 @@ function vxlanIdentity({ vni, port, local, dev }: VxlanDraft): Identity {
   const source = local === undefined ? dev : canonicalAddress(local);
   const key = [vni, port ?? defaultValues.vxlanPort, source];
   return {
-    key: vni === undefined || source === undefined ? undefined : JSON.stringify(key),
+    keys: vni === undefined || source === undefined ? [] : [JSON.stringify(key)],
     at: "vni",
     expected: "a VNI that no other tunnel with the same port and local address has",
   };
@@ -100,9 +102,9 @@ function checkBoundSockets(tunnels: readonly [VxlanDraft, number][]): Finding[] 
 
 function ipipIdentity(tunnel: IpipDraft): Identity {
   return {
-    key: ipipKey(tunnel),
+    keys: ipipKeys(tunnel),
     at: tunnel.remote === undefined ? "name" : "remote",
-    expected: "a pair of local and remote that no other ipip tunnel has",
+    expected: "a pair of local and remote that no other ipip tunnel of the same mode has",
   };
 }
 
@@ -114,13 +116,10 @@ function checkUnique<T>(
   const first = new Map<string, number>();
   const findings: Finding[] = [];
   for (const [tunnel, index] of tunnels) {
-    const { key, at, expected } = identify(tunnel);
-    if (key === undefined) continue;
-    const earlier = first.get(key);
-    if (earlier === undefined) {
-      first.set(key, index);
-      continue;
-    }
+    const { keys, at, expected } = identify(tunnel);
+    const earlier = keys.map((key) => first.get(key)).find((other) => other !== undefined);
+    for (const key of keys) if (!first.has(key)) first.set(key, index);
+    if (earlier === undefined) continue;
     const words = `${expected} (tunnels[${earlier}] has it)`;
     findings.push({ path: ["tunnels", index, at], at: "value", expected: words });
   }

@@ -146,6 +146,38 @@ describe("the effective configuration", () => {
     });
   });
 
+  it.each([
+    ["local: 10.0.0.1", "ipip"],
+    ["dev: eth0", "ipip"],
+    ['local: "fd00::1"', "ipip6"],
+    ['dev: eth0, remote: "fd00::1"', "ipip6"],
+    ["dev: eth0, mode: ip6ip6", "ip6ip6"],
+    ["local: any, mode: any", "any"],
+  ])("tells the mode of an ipip tunnel with %s: %s", (keys, mode) => {
+    expect(tunnelOf(`tunnels: [{ name: i, type: ipip, ${keys} }]`, "ipip").mode).toBe(mode);
+  });
+
+  it("takes what the header of an ipip tunnel is to be", () => {
+    const text = `tunnels:
+  - name: i
+    type: ipip
+    mode: ip6ip6
+    local: "FD00:0::1"
+    dev: eth0
+    remote: "FD00::2"
+    tos: inherit
+    ttl: 0
+    routes: [{ to: "fd01::/64", via: "FD00::3" }]
+`;
+    expect(tunnelOf(text, "ipip")).toMatchObject({
+      ...{ mode: "ip6ip6", local: "fd00::1", dev: "eth0", remote: "fd00::2" },
+      ...{ tos: "inherit", ttl: "inherit", pmtudisc: true },
+      routes: [{ to: "fd01::/64", via: "fd00::3", onlink: true, metric: 0 }],
+    });
+    const any = tunnelOf(ipipWith("ttl: inherit\n    pmtudisc: false"), "ipip");
+    expect(any).toMatchObject({ ttl: "inherit", pmtudisc: false });
+  });
+
   it("turns single offloads off and leaves the others on", () => {
     expect(load(rootWith("offloads: { uso: false, udp_gro: false }")).offloads).toStrictEqual({
       tso: true,
