@@ -8,18 +8,22 @@ import { defaultValues } from "./default-values.js";
 import type { Finding } from "./problems.js";
 import type {
   ConfigDocument,
+  DeviceTunnelDocument,
   IpipTunnelDocument,
+  RouteTunnelDocument,
   TunnelDocument,
   VxlanTunnelDocument,
 } from "./schema.js";
 import { checkDevice } from "./semantics-device.js";
 import { checkIpip, ipipKeys } from "./semantics-ipip.js";
+import { checkHostRoutes, checkRouteTunnel } from "./semantics-route.js";
 import { checkVxlan } from "./semantics-vxlan.js";
 import type { Draft } from "./validate.js";
 
 type TunnelDraft = Draft<TunnelDocument>;
 type VxlanDraft = Draft<VxlanTunnelDocument>;
 type IpipDraft = Draft<IpipTunnelDocument>;
+type RouteTunnelDraft = Draft<RouteTunnelDocument>;
 
 function isVxlan(tunnel: TunnelDraft): tunnel is VxlanDraft {
   return tunnel.type === "vxlan";
@@ -27,6 +31,10 @@ function isVxlan(tunnel: TunnelDraft): tunnel is VxlanDraft {
 
 function isIpip(tunnel: TunnelDraft): tunnel is IpipDraft {
   return tunnel.type === "ipip";
+}
+
+function isRoute(tunnel: TunnelDraft): tunnel is RouteTunnelDraft {
+  return tunnel.type === "route";
 }
 
 /** What must be unlike in all tunnels. */
@@ -134,10 +142,16 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
   });
   const vxlan: [VxlanDraft, number][] = [];
   const ipip: [IpipDraft, number][] = [];
+  const routes: [RouteTunnelDraft, number][] = [];
   const findings: Finding[] = [];
   for (const [tunnel, index] of tunnels) {
     const path = ["tunnels", index];
-    findings.push(...checkDevice(tunnel, path));
+    if (isRoute(tunnel)) {
+      routes.push([tunnel, index]);
+      findings.push(...checkRouteTunnel(tunnel, path));
+      continue;
+    }
+    findings.push(...checkDevice(tunnel as Draft<DeviceTunnelDocument>, path));
     if (isVxlan(tunnel)) {
       vxlan.push([tunnel, index]);
       findings.push(...checkVxlan(tunnel, path));
@@ -153,5 +167,6 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
     ...checkSharedSockets(vxlan),
     ...checkBoundSockets(vxlan),
     ...checkUnique(ipip, ipipIdentity),
+    ...checkHostRoutes(routes),
   ];
 }

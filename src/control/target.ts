@@ -67,6 +67,34 @@ export interface TunnelStatus {
   fdb_entries: number;
   neigh_entries: number;
   route_entries: number;
+  /** Routes that leave without encapsulation; absent for a tunnel without `direct`. */
+  direct_routes?: DirectRouteStatus[] | undefined;
+}
+
+/** A route without encapsulation. */
+export interface DirectRouteStatus {
+  to: string;
+  /** Underlay address of the peer. */
+  via: string;
+  /** Underlay device. */
+  dev: string;
+  metric: number;
+  /** missing: it could not be set, or somebody deleted it. */
+  state: "ok" | "missing";
+}
+
+/** A tunnel of type route. */
+export interface RouteTunnelStatus {
+  name: string;
+  type: "route";
+  routes: {
+    to: string;
+    via: string;
+    metric: number;
+    /** Absent while the next hop cannot be reached directly. */
+    dev?: string | undefined;
+    state: "ok" | "missing" | "unreachable";
+  }[];
 }
 
 export interface StatusReport {
@@ -76,7 +104,9 @@ export interface StatusReport {
   workers: number;
   /** By feature: tso, uso, tun_checksum, udp_segment, udp_gro. */
   offloads: Record<string, OffloadState>;
+  /** Those with a device. */
   tunnels: TunnelStatus[];
+  route_tunnels: RouteTunnelStatus[];
 }
 
 /**
@@ -279,7 +309,7 @@ export interface RouteEntry {
   to: string;
   /** Next hop; absent for a destination on the link. */
   via?: string | undefined;
-  /** Where the entry comes from: "config". */
+  /** Where the entry comes from: "config", or "direct" for one that leaves the tunnel out. */
   source: string;
 }
 

@@ -10,8 +10,9 @@
 
 import { randomBytes } from "node:crypto";
 import { native } from "#native";
-import type { Config } from "../config/effective.js";
+import { type Config, deviceTunnels, type RouteConfig } from "../config/effective.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
+import { claimSocketPath } from "../control/socket-path.js";
 import { culvertVersion } from "../control/version.js";
 import { EventInbox } from "../events/event-inbox.js";
 import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
@@ -38,6 +39,7 @@ import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
+import { PlainRoutes, plainRouteParts } from "./plain-routes.js";
 import { workerPlans } from "./plans.js";
 import { Progress } from "./progress.js";
 import { removeDevices } from "./remove-devices.js";
@@ -65,6 +67,7 @@ export class Daemon {
   #ageing: Ageing | undefined;
   #keepalives: Keepalives | undefined;
   #pathMtus: PathMtus | undefined;
+  #plainRoutes: PlainRoutes | undefined;
   /** As far as they were opened. */
   #tunnels: readonly TunnelRuntime[] = [];
 
@@ -105,6 +108,7 @@ export class Daemon {
     await this.#workers.stop();
     this.#events?.stop();
     this.#listeners?.close();
+    this.#plainRoutes?.stop();
     if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
@@ -119,9 +123,11 @@ export class Daemon {
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
-    const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
+    // Tables have room for one tunnel at least, also where all are plain routes.
+    const maxTunnels = Math.max(1, deviceTunnels(config).length);
+    const remotes = RemoteTable.create({ maxTunnels });
     // One block more than workers: the main thread counts as well.
-    const blocks = { workers: workers + 1, maxTunnels: config.tunnels.length };
+    const blocks = { workers: workers + 1, maxTunnels };
     const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
     const groups = new GroupSockets(descriptors, offloads.udpGro);
@@ -138,14 +144,16 @@ export class Daemon {
       sockets.raw({ local, dev: "" }, "receive"),
     );
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
-    const inbox = new EventInbox(workers, tunnels.length);
+    const inbox = new EventInbox(workers, maxTunnels);
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
+    const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels);
+    const isTunnelled = (route: RouteConfig) => plainRoutes.isTunnelled(route);
+    setUpLinks(rtnl, tunnels, isTunnelled, this.#log, new Progress(this.#log));
     this.#pathMtus = new PathMtus(tunnels, remotes);
     this.#pathMtus.run();
     await this.#workers.start(workerPlans(planParts));
@@ -153,24 +161,38 @@ export class Daemon {
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
       ...{ tunnels, remotes, peers, fdbEntries, changes, keepalives, counters },
-      ...{ rtnl, offloads, workers, started_s },
+      ...{ rtnl, offloads, plainRoutes, workers, started_s },
     };
     events.start(changes);
     await this.#serve(context, events);
     this.#ageing = new Ageing(tunnels, peers, fdbEntries, events);
     this.#ageing.start();
     this.#pathMtus.start();
+    plainRoutes.watch();
     this.#log.info(
       {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        ...namesOf(tunnels),
+        ...namesOf(config),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
       "forwarding",
     );
+  }
+
+  async #startPlainRoutes(
+    rtnl: NetlinkSocket,
+    tunnels: readonly TunnelRuntime[],
+  ): Promise<PlainRoutes> {
+    // Beside the control socket lies what the last daemon there has set: not while it lives.
+    await claimSocketPath(this.#config.control.socket);
+    const parts = plainRouteParts(rtnl, this.#log);
+    const plainRoutes = new PlainRoutes(this.#config, tunnels, parts);
+    this.#plainRoutes = plainRoutes;
+    plainRoutes.start();
+    return plainRoutes;
   }
 
   #openEvents(
@@ -226,9 +248,9 @@ export class Daemon {
 }
 
 /** For the log: the names of the tunnels, or of thousands their number. */
-function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+function namesOf({ tunnels }: Config): { tunnels: string[] | number } {
   if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
-  return { tunnels: tunnels.map(({ config }) => config.name) };
+  return { tunnels: tunnels.map(({ name }) => name) };
 }
 
 /**

@@ -9,16 +9,19 @@ import { replaceNeighbour } from "../netlink/neighbours.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { addRoute } from "../netlink/routes.js";
 import type { Logger } from "../telemetry/log.js";
+import { deviceRoute } from "./device-route.js";
 import type { Progress } from "./progress.js";
 import type { TunnelRuntime } from "./tunnel.js";
 
 /**
  * Brings the tunnels' devices into the state their config asks for. Throws what rtnetlink refuses,
  * with its cure.
+ * @param isTunnelled whether a route goes over the device; `direct` has others leave without
  */
 export function setUpLinks(
   rtnl: NetlinkSocket,
   tunnels: readonly TunnelRuntime[],
+  isTunnelled: (route: RouteConfig) => boolean,
   log: Logger,
   progress: Progress,
 ): void {
@@ -34,7 +37,7 @@ export function setUpLinks(
       const { neighbors } = tunnel.config;
       for (const neighbor of neighbors) replaceNeighbour(rtnl, { ifindex, ...neighbor });
     }
-    for (const route of tunnel.config.routes) {
+    for (const route of tunnel.config.routes.filter(isTunnelled)) {
       const key = `${route.to} metric ${route.metric}`;
       const other = routed.get(key);
       if (addUnlessOurs(rtnl, ifindex, route, other !== undefined)) {
@@ -51,11 +54,11 @@ export function setUpLinks(
 function addUnlessOurs(
   rtnl: NetlinkSocket,
   ifindex: number,
-  { to, via, onlink, metric }: RouteConfig,
+  route: RouteConfig,
   known: boolean,
 ): boolean {
   try {
-    addRoute(rtnl, { to, via, ifindex, onlink, ...(metric === 0 ? {} : { metric }) });
+    addRoute(rtnl, deviceRoute(ifindex, route));
     return true;
   } catch (error) {
     if (known && hasCode(error, "CULVERT_EXISTS")) return false;

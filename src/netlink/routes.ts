@@ -40,6 +40,8 @@ export interface RouteSpec {
   onlink?: boolean | undefined;
   metric?: number | undefined;
   source?: string | undefined;
+  /** rtm_protocol; `static` unless given. A deletion with one spares the routes of others. */
+  protocol?: number | undefined;
 }
 
 export interface Route {
@@ -161,10 +163,21 @@ function parseRoutes(message: NetlinkMessage): Route[] {
   return routes;
 }
 
-function dumpRoutes(rtnl: NetlinkSocket, ifindex: number, family: IpFamily): NetlinkMessage[] {
-  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main });
-  request.attributeU32(RouteAttribute.outputInterface, ifindex);
-  const object = (): string => `the routes of link ${ifindex}`;
+/** What a dump is narrowed to, by the kernel. */
+interface DumpFilter {
+  ifindex?: number;
+  protocol?: number;
+}
+
+function dumpRoutes(
+  rtnl: NetlinkSocket,
+  { ifindex, protocol = RouteProtocol.unspecified }: DumpFilter,
+  family: IpFamily,
+): NetlinkMessage[] {
+  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main, protocol });
+  if (ifindex !== undefined) request.attributeU32(RouteAttribute.outputInterface, ifindex);
+  const what = ifindex === undefined ? `protocol ${protocol}` : `link ${ifindex}`;
+  const object = (): string => `the routes of ${what}`;
   try {
     return rtnl.dump(request, { subject: "route", verb: "list", object });
   } catch (error) {
@@ -180,8 +193,14 @@ function dumpRoutes(rtnl: NetlinkSocket, ifindex: number, family: IpFamily): Net
  * such device.
  */
 export function listRoutes(rtnl: NetlinkSocket, ifindex: number): Route[] {
-  const messages = [...dumpRoutes(rtnl, ifindex, 4), ...dumpRoutes(rtnl, ifindex, 6)];
+  const messages = [...dumpRoutes(rtnl, { ifindex }, 4), ...dumpRoutes(rtnl, { ifindex }, 6)];
   return messages.flatMap(parseRoutes).filter((route) => route.ifindex === ifindex);
+}
+
+/** The unicast routes of the main table that were set under one protocol number, IPv4 first. */
+export function listRoutesOf(rtnl: NetlinkSocket, protocol: number): Route[] {
+  const messages = [...dumpRoutes(rtnl, { protocol }, 4), ...dumpRoutes(rtnl, { protocol }, 6)];
+  return messages.flatMap(parseRoutes).filter((route) => route.protocol === protocol);
 }
 
 function destinationOf(spec: RouteSpec): IpPrefix {
@@ -217,7 +236,7 @@ function changeRoute(
     family,
     prefixLength,
     table: RouteTable.main,
-    protocol: deleting ? RouteProtocol.unspecified : RouteProtocol.static,
+    protocol: spec.protocol ?? (deleting ? RouteProtocol.unspecified : RouteProtocol.static),
     scope: deleting ? RouteScope.nowhere : scope,
     type: deleting ? RouteType.unspecified : RouteType.unicast,
     flags: spec.onlink === true ? RouteFlag.onlink : 0,

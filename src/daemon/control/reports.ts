@@ -87,6 +87,7 @@ export function statusReport(context: ControlContext): StatusReport {
     workers: context.workers,
     offloads: context.offloads.report(),
     tunnels: context.tunnels.map((tunnel) => tunnelStatus(context, tunnel)),
+    route_tunnels: context.plainRoutes.report(),
   };
 }
 
@@ -133,6 +134,7 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
     fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count,
     neigh_entries: vxlan?.neigh.count ?? 0,
     route_entries: tunnel.type === "ipip" ? tunnel.routes.count : 0,
+    ...(config.direct ? { direct_routes: context.plainRoutes.directOf(config.name) } : {}),
   };
 }
 

@@ -10,7 +10,16 @@ import type { IpipRuntime } from "../tunnel.js";
 import { type ControlContext, ipipTunnels } from "./context.js";
 
 export function routeShow(context: ControlContext, query: RouteQuery): RouteEntry[] {
-  return ipipTunnels(context, query.dev).flatMap((tunnel) => routesOf(tunnel, context.remotes));
+  return ipipTunnels(context, query.dev).flatMap((tunnel) => [
+    ...routesOf(tunnel, context.remotes),
+    ...directRoutes(context, tunnel),
+  ]);
+}
+
+/** What `direct` takes out of a tunnel: over the underlay's device. */
+function directRoutes({ plainRoutes }: ControlContext, { config }: IpipRuntime): RouteEntry[] {
+  const routes = config.direct ? plainRoutes.directOf(config.name) : [];
+  return routes.map(({ to, via, dev }) => ({ dev, to, via, source: "direct" }));
 }
 
 /** The outer destination for an inner one. Throws CULVERT_NO_ROUTE when no tunnel has a route. */

@@ -38,8 +38,8 @@ describe("README.md", () => {
 describe("docs/configuration.md", () => {
   const examples = examplesIn(manual);
 
-  it("has three examples of VXLAN and IPIP and one of each other mode, all right", () => {
-    expect(examples).toHaveLength(7);
+  it("has examples of VXLAN, of IPIP in each mode and without encapsulation, all right", () => {
+    expect(examples).toHaveLength(9);
     for (const example of examples) {
       expect(loadConfig(example, "docs/configuration.md").problems).toBeUndefined();
     }
@@ -108,6 +108,7 @@ describe("docs/configuration.md", () => {
       ["inner_vlan", defaultValues.innerVlan],
       ["remote", defaultValues.ipipRemote],
       ["pmtudisc", defaultValues.pmtudisc],
+      ["direct", defaultValues.direct],
       ["metric", defaultValues.routeMetric],
     ];
     for (const [key, value] of defaults) expect(documented.get(key), key).toBe(`\`${value}\``);

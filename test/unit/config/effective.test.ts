@@ -67,6 +67,7 @@ const CONTRACT_EFFECTIVE: Config = {
       proxy: false,
       strict_reserved: false,
       inner_vlan: "pass",
+      direct: false,
       allow: "known",
       remotes: [{ dst: "10.57.4.21", port: 4789, vni: 100 }],
       fdb: [{ mac: "02:00:00:00:00:0b", dst: "10.57.4.21", port: 4789, vni: 100, router: false }],
@@ -84,6 +85,7 @@ const CONTRACT_EFFECTIVE: Config = {
       mtu: "auto",
       addresses: ["192.168.10.1/32"],
       routes: [{ to: "192.168.11.0/24", via: "10.57.4.21", onlink: true, metric: 0 }],
+      direct: false,
       allow: "known",
     },
   ],
@@ -120,6 +122,7 @@ describe("the effective configuration", () => {
           proxy: false,
           strict_reserved: false,
           inner_vlan: "pass",
+          direct: false,
           allow: "known",
           remotes: [],
           fdb: [],
@@ -142,6 +145,7 @@ describe("the effective configuration", () => {
       mtu: "auto",
       addresses: [],
       routes: [],
+      direct: false,
       allow: "known",
     });
   });

@@ -24,8 +24,15 @@ const CROSS_CASES: Case[] = [
     "`local` (an address of this host), `dev` (its device), or both",
     "neither",
   ],
-  ["tunnels:\n  - { name: t, type: gre }\n", 2, 22, "tunnels[0].type", "vxlan or ipip", '"gre"'],
-  ["tunnels:\n  - { name: t }\n", 2, 5, "tunnels[0].type", "vxlan or ipip", "nothing"],
+  [
+    "tunnels:\n  - { name: t, type: gre }\n",
+    2,
+    22,
+    "tunnels[0].type",
+    "vxlan, ipip or route",
+    '"gre"',
+  ],
+  ["tunnels:\n  - { name: t }\n", 2, 5, "tunnels[0].type", "vxlan, ipip or route", "nothing"],
   [
     `tunnels:\n  - { name: t, ${VXLAN}, local: 10.0.0.1 }\n  - { name: t, type: ipip, local: 10.0.0.1 }\n`,
     3,

@@ -204,7 +204,7 @@ const COMBINATIONS: Case[] = [
     5,
     5,
     "tunnels[0].vni",
-    "one of the keys name, mtu, addresses, routes, allow, type, mode, local, dev, remote, ttl, tos, pmtudisc",
+    "one of the keys name, mtu, addresses, routes, direct, allow, type, mode, local, dev, remote, ttl, tos, pmtudisc",
     'the unknown key "vni"',
   ],
 ];

@@ -1,12 +1,14 @@
 // What the handlers of the control socket work on, made from a config as the daemon does it, but
 // without devices, sockets and netlink: real tables, real counters.
 
+import { deviceTunnels } from "../../../src/config/effective.js";
 import { loadConfig } from "../../../src/config/load.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
 import { FdbEntries } from "../../../src/daemon/fdb-entries.js";
 import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
 import { Peers } from "../../../src/daemon/peers.js";
+import { PlainRoutes, plainRouteParts } from "../../../src/daemon/plain-routes.js";
 import { TableChanges } from "../../../src/daemon/table-changes.js";
 import {
   type IpipRuntime,
@@ -22,6 +24,7 @@ import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../../src/telemetry/counters.js";
+import { createLogger } from "../../../src/telemetry/log.js";
 import { ip, mac } from "../forwarding/frames.js";
 import { ScriptedTransport } from "../netlink/scripted-transport.js";
 
@@ -91,7 +94,7 @@ export function controlContext(
   const changes = new TableChanges();
   const peers = new Peers(remotes, counters, changes);
   const fdbEntries = new FdbEntries(remotes, peers, changes);
-  const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
+  const tunnels = deviceTunnels(config).map((tunnel, index): TunnelRuntime => {
     const local = ip(tunnel.local ?? "10.57.4.20");
     const fits_bytes = pathMtu_bytes(tunnel.type, local, UNDERLAY_MTU_BYTES);
     const mtu = { underlayMtu_bytes: UNDERLAY_MTU_BYTES, pathMtu_bytes: fits_bytes };
@@ -147,12 +150,14 @@ export function controlContext(
     onChange: (change) => peerChanges.push(change),
     random: () => 0.5,
   });
+  const rtnl = new NetlinkSocket(new ScriptedTransport(...script));
+  const log = createLogger({ level: "fatal" });
   return {
-    ...{ rows, sent, peerChanges, keepalives },
+    plainRoutes: new PlainRoutes(config, tunnels, plainRouteParts(rtnl, log)),
+    ...{ rtnl, rows, sent, peerChanges, keepalives },
     ...{ tunnels, remotes, peers, fdbEntries, changes, counters, workers: 2 },
     started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),
-    rtnl: new NetlinkSocket(new ScriptedTransport(...script)),
     offloads: new Offloads(OFFLOADS_OFF),
     vxlan: tunnels.find((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")!,
     ipip: tunnels.find((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")!,
