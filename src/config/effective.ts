@@ -365,16 +365,6 @@ function effectiveTunnel(tunnel: TunnelDocument): TunnelConfig {
   return tunnel.type === "ipip" ? effectiveIpip(tunnel) : effectiveRouteTunnel(tunnel);
 }
 
-/** The tunnels of a config that have a device, in its order. */
-export function deviceTunnels({ tunnels }: Pick<Config, "tunnels">): DeviceTunnelConfig[] {
-  return tunnels.filter((tunnel) => tunnel.type !== "route");
-}
-
-/** The tunnels of a config that are plain routes. */
-export function routeTunnels({ tunnels }: Pick<Config, "tunnels">): RouteTunnelConfig[] {
-  return tunnels.filter((tunnel) => tunnel.type === "route");
-}
-
 /**
  * Fills in every default and makes every address canonical. The document must have passed all
  * checks.

@@ -10,7 +10,8 @@
 
 import { randomBytes } from "node:crypto";
 import { native } from "#native";
-import { type Config, deviceTunnels, type RouteConfig } from "../config/effective.js";
+import type { Config, RouteConfig } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { claimSocketPath } from "../control/socket-path.js";
 import { culvertVersion } from "../control/version.js";

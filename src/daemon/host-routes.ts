@@ -72,7 +72,11 @@ export class HostRoutes {
   start(routes: readonly HostRoute[]): void {
     const left = this.#state.read();
     const present = this.#present();
-    for (const route of left ?? []) this.#held.set(routeKey(route), route);
+    for (const route of left ?? []) {
+      // Of a route that was being replaced the list has both forms.
+      const there = present.get(routeKey(route));
+      if (there !== undefined && isSame(there, route)) this.#held.set(routeKey(route), route);
+    }
     for (const route of routes) this.#wanted.set(routeKey(route), route);
     if (left === undefined) {
       // Nobody knows whose they are; refusing to start over one's own leavings helps nobody.
@@ -202,7 +206,11 @@ export class HostRoutes {
   }
 
   #save(): void {
-    this.#state.write([...this.#held.values(), ...this.#wanted.values()]);
+    const coming = [...this.#wanted].filter(([key, route]) => {
+      const held = this.#held.get(key);
+      return held === undefined || !isSame(held, route);
+    });
+    this.#state.write([...this.#held.values(), ...coming.map(([, route]) => route)]);
   }
 
   #present(): Map<string, PlainRoute> {

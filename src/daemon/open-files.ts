@@ -2,7 +2,8 @@
 // by the failure of the thousandth device. Node.js raises the soft limit to the hard one by itself.
 
 import { readFileSync } from "node:fs";
-import { type Config, deviceTunnels } from "../config/effective.js";
+import type { Config } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { CulvertError } from "../errors.js";
 
 /**

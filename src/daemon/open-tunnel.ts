@@ -3,12 +3,8 @@
 // what was opened until then.
 
 import { type PortRange, parsePortRange } from "../config/addresses.js";
-import {
-  type Config,
-  deviceTunnels,
-  type IpipTunnelConfig,
-  type VxlanTunnelConfig,
-} from "../config/effective.js";
+import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";

@@ -2,12 +2,8 @@
 // out of the others. Ties together who decides (route-tunnels.ts, direct-routes.ts) and who sets
 // (host-routes.ts); for the daemon it has a beginning, a `check` and an end.
 
-import {
-  type Config,
-  type RouteConfig,
-  routeTunnels,
-  type TunnelConfig,
-} from "../config/effective.js";
+import type { Config, RouteConfig, TunnelConfig } from "../config/effective.js";
+import { routeTunnels } from "../config/tunnel-kinds.js";
 import type { DirectRouteStatus, RouteTunnelStatus } from "../control/target.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";

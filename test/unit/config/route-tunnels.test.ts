@@ -2,9 +2,9 @@
 // problem. `direct` of the other types.
 
 import { describe, expect, it } from "vitest";
-import { deviceTunnels, routeTunnels } from "../../../src/config/effective.js";
 import { formatConfig } from "../../../src/config/format.js";
 import { loadConfig } from "../../../src/config/load.js";
+import { deviceTunnels, routeTunnels } from "../../../src/config/tunnel-kinds.js";
 import {
   type Case,
   expectOnlyProblem,

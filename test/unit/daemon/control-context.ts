@@ -1,8 +1,8 @@
 // What the handlers of the control socket work on, made from a config as the daemon does it, but
 // without devices, sockets and netlink: real tables, real counters.
 
-import { deviceTunnels } from "../../../src/config/effective.js";
 import { loadConfig } from "../../../src/config/load.js";
+import { deviceTunnels } from "../../../src/config/tunnel-kinds.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
 import { FdbEntries } from "../../../src/daemon/fdb-entries.js";
 import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
