@@ -152,7 +152,7 @@ export class Daemon {
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
-    const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels);
+    const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels, peers);
     const isTunnelled = (route: RouteConfig) => plainRoutes.isTunnelled(route);
     setUpLinks(rtnl, tunnels, isTunnelled, this.#log, new Progress(this.#log));
     this.#pathMtus = new PathMtus(tunnels, remotes);
@@ -186,12 +186,14 @@ export class Daemon {
   async #startPlainRoutes(
     rtnl: NetlinkSocket,
     tunnels: readonly TunnelRuntime[],
+    peers: Peers,
   ): Promise<PlainRoutes> {
     // Beside the control socket lies what the last daemon there has set: not while it lives.
     await claimSocketPath(this.#config.control.socket);
     const parts = plainRouteParts(rtnl, this.#log);
     const plainRoutes = new PlainRoutes(this.#config, tunnels, parts);
     this.#plainRoutes = plainRoutes;
+    for (const { tunnel, address } of plainRoutes.peers()) peers.acquire(tunnel, address);
     plainRoutes.start();
     return plainRoutes;
   }

@@ -15,7 +15,7 @@ import type { RouteKernel } from "./kernel-routes.js";
 import type { TunnelRuntime } from "./tunnel.js";
 
 /** The parts of a tunnel that a decision needs. */
-export type DirectTunnel = Pick<TunnelRuntime, "config"> & {
+export type DirectTunnel = Pick<TunnelRuntime, "config" | "index"> & {
   readonly device: { readonly ifindex: number };
 };
 
@@ -44,6 +44,12 @@ function vxlanPeer({ neighbors, fdb }: VxlanTunnelConfig, { to, via }: RouteConf
     return { why: "an IPv6 route cannot have an IPv4 next hop" };
   }
   return { peer };
+}
+
+/** Underlay address of a peer, and the index of the tunnel. */
+export interface DirectPeer {
+  readonly tunnel: number;
+  readonly address: string;
 }
 
 interface Candidate {
@@ -95,6 +101,16 @@ export class DirectRoutes {
   /** Whether a route of a tunnel's config goes over its device. */
   isTunnelled(config: RouteConfig): boolean {
     return this.#candidates.get(config)?.direct === undefined;
+  }
+
+  /**
+   * The peers of IPIP tunnels. One may tunnel what it sends to us while ours to it is direct: it is
+   * known (`allow`) with or without a route over the device.
+   */
+  peers(): DirectPeer[] {
+    const all = [...this.#candidates.values()];
+    const overIpip = all.filter(({ tunnel }) => tunnel.config.type === "ipip");
+    return overIpip.map(({ tunnel, peer }) => ({ tunnel: tunnel.index, address: peer }));
   }
 
   /** Decides again, and moves routes whose decision has changed. */

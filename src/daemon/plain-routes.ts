@@ -6,10 +6,16 @@ import type { Config, RouteConfig, TunnelConfig } from "../config/effective.js";
 import { routeTunnels } from "../config/tunnel-kinds.js";
 import type { DirectRouteStatus, RouteTunnelStatus } from "../control/target.js";
 import { CulvertError } from "../errors.js";
+import { linkByIndex } from "../netlink/links.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { underlayOf } from "../netlink/underlay.js";
 import type { Logger } from "../telemetry/log.js";
-import { DirectRoutes, type DirectTunnel, type UnderlayNames } from "./direct-routes.js";
+import {
+  type DirectPeer,
+  DirectRoutes,
+  type DirectTunnel,
+  type UnderlayNames,
+} from "./direct-routes.js";
 import { HostRoutes } from "./host-routes.js";
 import { NetlinkRouteKernel, type RouteKernel } from "./kernel-routes.js";
 import { RouteState } from "./route-state.js";
@@ -79,6 +85,11 @@ export class PlainRoutes {
     return this.#direct.isTunnelled(route);
   }
 
+  /** Who may send through an IPIP tunnel although no route over it leads there, see `direct`. */
+  peers(): DirectPeer[] {
+    return this.#direct.peers();
+  }
+
   /** The tunnels of type route. */
   report(): RouteTunnelStatus[] {
     return this.#routeTunnels.report(this.#routes);
@@ -107,7 +118,9 @@ function underlayNames(rtnl: NetlinkSocket): UnderlayNames {
     if (dev !== undefined || local === undefined || local === "any") return dev;
     if (!known.has(local)) {
       const owner = underlayOf(rtnl, { local });
-      known.set(local, owner.loopback ? undefined : owner.dev);
+      // An address of the loopback may be used over any device.
+      const loopback = linkByIndex(rtnl, owner.ifindex)?.loopback === true;
+      known.set(local, loopback ? undefined : owner.dev);
     }
     return known.get(local);
   };

@@ -31,8 +31,6 @@ export interface Underlay {
   /** The MTU of `dev`. */
   mtu_bytes: number;
   local: string;
-  /** The device is the loopback, which has addresses that any other may use. */
-  loopback: boolean;
 }
 
 const maxListed = 20;
@@ -68,7 +66,6 @@ const underlay = (link: Link, local: string): Underlay => ({
   ifindex: link.index,
   mtu_bytes: link.mtu_bytes,
   local,
-  loopback: link.loopback,
 });
 
 /** True for addresses that remotes can answer to: not link-local, not host-only, usable now. */

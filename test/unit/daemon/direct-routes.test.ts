@@ -35,7 +35,7 @@ function parse(...tunnels: string[]) {
   const { config, problems } = loadConfig(`${control}tunnels:\n${lines}`, "test.yaml");
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const devices: DirectTunnel[] = deviceTunnels(config).map((tunnel, index) => ({
-    ...{ config: tunnel, device: { ifindex: TUN0 + index } },
+    ...{ config: tunnel, index, device: { ifindex: TUN0 + index } },
   }));
   return { config, devices };
 }
@@ -135,8 +135,8 @@ describe("the routes of a tunnel", () => {
 
   it("leave it with `direct` alone", () => {
     kernel.reach("10.0.0.2");
-    expect(start(ipip(routeVia("10.0.0.2"))).all.isTunnelled).toBeDefined();
-    expect(device()).toBe(TUN0);
+    const without = start(ipip(routeVia("10.0.0.2")));
+    expect(without.all.isTunnelled(without.first)).toBe(true);
     kernel.table.clear();
     const { all, first } = start(ipip(`direct: true, ${routeVia("10.0.0.2")}`));
     expect(all.isTunnelled(first)).toBe(false);
@@ -172,6 +172,12 @@ describe("the routes of a tunnel", () => {
     expect([device(), all.isTunnelled(first)]).toEqual([ETH0, false]);
     all.check();
     expect([device(), all.isTunnelled(first)]).toEqual([TUN0, true]);
+  });
+
+  it("have peers that stay known, direct or not", () => {
+    kernel.reach("10.0.0.2");
+    const { all } = start(ipip(`direct: true, ${routeVia("10.0.0.2")}`));
+    expect(all.peers()).toEqual([{ tunnel: 0, address: "10.0.0.2" }]);
   });
 
   it("stay in it while its local address is gone", () => {
