@@ -1,7 +1,13 @@
 // `culvert status`: the daemon, the offloads in force, its tunnels and their remotes.
 
 import { Command } from "commander";
-import type { Loss, RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
+import type {
+  Loss,
+  RemoteStatus,
+  RouteTunnelStatus,
+  StatusReport,
+  TunnelStatus,
+} from "../control/target.js";
 import { type Align, formatTable } from "../text-table.js";
 import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
@@ -34,8 +40,11 @@ export function formatStatus(report: StatusReport): string {
   const head =
     `culvert ${report.version}, pid ${report.pid}, up ${formatDuration(report.uptime_s)}, ` +
     `${report.workers} ${report.workers === 1 ? "worker" : "workers"}\n`;
-  const tunnels =
-    report.tunnels.length === 0 ? ["\nno tunnels\n"] : report.tunnels.map(formatTunnel);
+  const tunnels = [
+    ...report.tunnels.map(formatTunnel),
+    ...report.route_tunnels.map(formatRouteTunnel),
+  ];
+  if (tunnels.length === 0) tunnels.push("\nno tunnels\n");
   return head + formatOffloads(report) + tunnels.join("");
 }
 
@@ -63,7 +72,8 @@ function formatTunnel(tunnel: TunnelStatus): string {
     `\n${words.join(" ")}\n  addresses ${addresses}\n` +
     `  entries   fdb ${tunnel.fdb_entries}, neigh ${tunnel.neigh_entries}, routes ${tunnel.route_entries}\n` +
     formatRouteProblems(tunnel) +
-    formatRemotes(tunnel.remotes)
+    formatRemotes(tunnel.remotes) +
+    formatPlainRoutes("direct", tunnel.direct_routes ?? [])
   );
 }
 
@@ -76,6 +86,24 @@ function formatRouteProblems({ route_problems }: TunnelStatus): string {
   if (recursive.length > 0) texts.push(`through the tunnel itself: ${recursive.join(", ")}`);
   if (beyond_limits > 0) texts.push(`${beyond_limits} beyond the limits`);
   return `  routes not used: ${texts.join("; ")}\n`;
+}
+
+function formatRouteTunnel({ name, routes }: RouteTunnelStatus): string {
+  return `\n${name}: route\n${formatPlainRoutes("to", routes)}`;
+}
+
+/** Routes without encapsulation, under the title `title`. */
+function formatPlainRoutes(
+  title: string,
+  routes: readonly RouteTunnelStatus["routes"][number][],
+): string {
+  if (routes.length === 0) return "";
+  const rows = routes.map(({ to, via, dev, metric, state }) => [
+    ...[to, via, dev ?? "-", metric === 0 ? "-" : String(metric), state],
+  ]);
+  const titles = [title, "via", "dev", "metric", "state"];
+  const align: Align[] = ["left", "left", "left", "right", "left"];
+  return formatTable([titles, ...rows], align, { indent: 2 });
 }
 
 /** Traffic in packets is `culvert counters`: a line shall fit a terminal of 100 columns. */

@@ -83,6 +83,8 @@ export interface TunnelStatus {
   route_entries: number;
   /** Routes of the kernel over the device that are not in use; absent: there are none. */
   route_problems?: RouteProblems | undefined;
+  /** Routes that leave without encapsulation; absent for a tunnel without `direct`. */
+  direct_routes?: DirectRouteStatus[] | undefined;
 }
 
 export interface RouteProblems {
@@ -94,6 +96,32 @@ export interface RouteProblems {
   beyond_limits: number;
 }
 
+/** A route without encapsulation. */
+export interface DirectRouteStatus {
+  to: string;
+  /** Underlay address of the peer. */
+  via: string;
+  /** Underlay device. */
+  dev: string;
+  metric: number;
+  /** missing: it could not be set, or somebody deleted it. */
+  state: "ok" | "missing";
+}
+
+/** A tunnel of type route. */
+export interface RouteTunnelStatus {
+  name: string;
+  type: "route";
+  routes: {
+    to: string;
+    via: string;
+    metric: number;
+    /** Absent while the next hop cannot be reached directly. */
+    dev?: string | undefined;
+    state: "ok" | "missing" | "unreachable";
+  }[];
+}
+
 export interface StatusReport {
   version: string;
   pid: number;
@@ -101,7 +129,9 @@ export interface StatusReport {
   workers: number;
   /** By feature: tso, uso, tun_checksum, udp_segment, udp_gro. */
   offloads: Record<string, OffloadState>;
+  /** Those with a device. */
   tunnels: TunnelStatus[];
+  route_tunnels: RouteTunnelStatus[];
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { DEVICE_TAP, DEVICE_TUN, native } from "#native";
-import type { TunnelConfig } from "../config/effective.js";
+import type { DeviceTunnelConfig } from "../config/effective.js";
 import { stableMac } from "../config/tunnel-mac.js";
 import { CulvertError } from "../errors.js";
 import { linkByName, setLink } from "../netlink/links.js";
@@ -28,7 +28,7 @@ export interface OpenDeviceParts {
  * down.
  */
 export function openDevice(
-  config: TunnelConfig,
+  config: DeviceTunnelConfig,
   mtu_bytes: number,
   mac: string | undefined,
   parts: OpenDeviceParts,

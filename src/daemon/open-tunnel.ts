@@ -4,6 +4,7 @@
 
 import { type PortRange, parsePortRange } from "../config/addresses.js";
 import type { Config, VxlanTunnelConfig } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
@@ -35,16 +36,17 @@ export interface OpenParts {
   readonly workers: number;
 }
 
-/** Opens the tunnels of a config in its order; a tunnel's index is its place. */
+/** Opens the tunnels with a device in their order; a tunnel's index is its place among them. */
 export function openTunnels(config: Config, parts: OpenParts, progress: Progress): TunnelRuntime[] {
-  const vxlan = config.tunnels.filter((tunnel) => tunnel.type === "vxlan");
+  const configs = deviceTunnels(config);
+  const vxlan = configs.filter((tunnel) => tunnel.type === "vxlan");
   const underlays = new Underlays(parts.rtnl);
   const places = new Map(
     vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts, underlays)]),
   );
   refuseDuplicates(vxlan, places);
-  return config.tunnels.map((tunnel, index) => {
-    progress.report("devices opened", index, config.tunnels.length);
+  return configs.map((tunnel, index) => {
+    progress.report("devices opened", index, configs.length);
     if (tunnel.type === "ipip") return openIpip(tunnel, index, parts);
     return openVxlan(tunnel, index, parts, places.get(tunnel.name) as VxlanPlace);
   });

@@ -5,9 +5,11 @@
 import { CulvertError } from "../errors.js";
 import type { IpAddress, IpFamily, IpPrefix } from "./address-text.js";
 import { bitsOf, formatIp, kernelFamily, parseIp, parsePrefix } from "./address-text.js";
+import { hasCode } from "./errors.js";
 import { describeLink } from "./links.js";
 import { Attributes, MessageBuilder, structOf } from "./message.js";
 import type { NetlinkSocket } from "./netlink-socket.js";
+import { type RouteMessage, readRoute } from "./route-messages.js";
 import {
   NlmFlag,
   RouteAttribute,
@@ -31,6 +33,8 @@ export interface RouteSpec {
   onlink?: boolean | undefined;
   metric?: number | undefined;
   source?: string | undefined;
+  /** rtm_protocol; `static` unless given. A deletion with one spares the routes of others. */
+  protocol?: number | undefined;
 }
 
 /** The kernel's answer to "which way to this address". */
@@ -110,7 +114,7 @@ function changeRoute(
     family,
     prefixLength,
     table: RouteTable.main,
-    protocol: deleting ? RouteProtocol.unspecified : RouteProtocol.static,
+    protocol: spec.protocol ?? (deleting ? RouteProtocol.unspecified : RouteProtocol.static),
     scope: deleting ? RouteScope.nowhere : scope,
     type: deleting ? RouteType.unspecified : RouteType.unicast,
     flags: spec.onlink === true ? RouteFlag.onlink : 0,
@@ -129,6 +133,51 @@ function changeRoute(
     return `route ${spec.to}${gateway} dev ${describeLink(rtnl, spec.ifindex)}`;
   };
   rtnl.change(request, { subject: "route", verb, object });
+}
+
+/** What a dump is narrowed to, by the kernel. */
+interface DumpFilter {
+  ifindex?: number;
+  protocol?: number;
+}
+
+function listFamily(
+  rtnl: NetlinkSocket,
+  { ifindex, protocol = RouteProtocol.unspecified }: DumpFilter,
+  family: IpFamily,
+): RouteMessage[] {
+  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main, protocol });
+  if (ifindex !== undefined) request.attributeU32(RouteAttribute.outputInterface, ifindex);
+  const what = ifindex === undefined ? `protocol ${protocol}` : `link ${ifindex}`;
+  const object = (): string => `the routes of ${what}`;
+  try {
+    const messages = rtnl.dump(request, { subject: "route", verb: "list", object });
+    return messages.flatMap(({ payload }) => readRoute(payload) ?? []);
+  } catch (error) {
+    // The main table of a family comes into being with its first route.
+    if (hasCode(error, "CULVERT_NOT_FOUND") || hasCode(error, "CULVERT_NOT_SUPPORTED")) return [];
+    throw error;
+  }
+}
+
+function listMain(rtnl: NetlinkSocket, filter: DumpFilter): RouteMessage[] {
+  const routes = [...listFamily(rtnl, filter, 4), ...listFamily(rtnl, filter, 6)];
+  // Kernels before 4.20 do not narrow a dump.
+  return routes.filter(({ table }) => table === RouteTable.main);
+}
+
+/**
+ * The unicast routes of the main table that leave by one device, multipath ones among them, IPv4
+ * first. Throws CULVERT_NO_DEVICE if there is no such device.
+ */
+export function listRoutes(rtnl: NetlinkSocket, ifindex: number): RouteMessage[] {
+  const leaves = ({ hops }: RouteMessage) => hops.some((hop) => hop.ifindex === ifindex);
+  return listMain(rtnl, { ifindex }).filter(leaves);
+}
+
+/** The unicast routes of the main table that were set under one protocol number, IPv4 first. */
+export function listRoutesOf(rtnl: NetlinkSocket, protocol: number): RouteMessage[] {
+  return listMain(rtnl, { protocol }).filter((route) => route.protocol === protocol);
 }
 
 /**

@@ -9,6 +9,7 @@ import type { FdbEntries } from "../fdb-entries.js";
 import type { Keepalives } from "../keepalives.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
+import type { PlainRoutes } from "../plain-routes.js";
 import type { TableChanges } from "../table-changes.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 import type { TunnelRoutes } from "../tunnel-routes.js";
@@ -27,6 +28,7 @@ export interface ControlContext {
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;
+  readonly plainRoutes: PlainRoutes;
   readonly workers: number;
   /** `monotonicSeconds` at the daemon's start. */
   readonly started_s: number;

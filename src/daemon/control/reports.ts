@@ -94,6 +94,7 @@ export function statusReport(context: ControlContext): StatusReport {
     workers: context.workers,
     offloads: context.offloads.report(),
     tunnels: context.tunnels.map((tunnel) => tunnelStatus(context, tunnel)),
+    route_tunnels: context.plainRoutes.report(),
   };
 }
 
@@ -140,6 +141,7 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
     fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count,
     neigh_entries: vxlan?.neigh.count ?? 0,
     ...routeCounts(context, tunnel),
+    ...(config.direct ? { direct_routes: context.plainRoutes.directOf(config.name) } : {}),
   };
 }
 

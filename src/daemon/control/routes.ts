@@ -18,7 +18,7 @@ import { ipOf, textOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
 import type { TunnelRoutes } from "../tunnel-routes.js";
 import { type ControlContext, ipipTunnels } from "./context.js";
-import { routeEntry } from "./route-entry.js";
+import { directEntry, routeEntry } from "./route-entry.js";
 
 /** Routes after which a page ends. */
 const PAGE_ROUTES = 2000;
@@ -87,6 +87,8 @@ function* entriesOf(
   for (const tunnel of ipipTunnels(context, dev)) {
     for (const route of context.mirror.of(tunnel).list())
       yield routeEntry(tunnel.config.name, route);
+    if (!tunnel.config.direct) continue;
+    for (const route of context.plainRoutes.directOf(tunnel.config.name)) yield directEntry(route);
   }
 }
 

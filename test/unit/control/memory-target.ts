@@ -90,6 +90,7 @@ export class MemoryTarget implements ControlTarget {
         udp_segment: { enabled: true },
         udp_gro: { enabled: false },
       },
+      route_tunnels: [],
       tunnels: [
         {
           name: "vxlan100",

@@ -30,7 +30,7 @@ export function kernelRoute({ to, hops, ...said }: TestRoute): RouteMessage {
   const { family, length, ip } = parsePrefix(to)!;
   return {
     ...{ family, destination: [ip.w0, ip.w1, ip.w2, ip.w3], prefixLength: length, tos: 0 },
-    ...{ table: 254, protocol: 4, metric: 0, scope: 0, sourced: false, nexthopObject: false },
+    ...{ table: 254, protocol: 4, metric: 0, scope: 0, source: undefined, nexthopObject: false },
     ...said,
     hops: hops.map(hopOf),
   };

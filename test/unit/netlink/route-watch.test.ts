@@ -26,6 +26,8 @@ const v4 = (a: number, b: number, c: number, d: number) => [
   ((a << 24) | (b << 16) | (c << 8) | d) >>> 0,
 ];
 
+const SOURCE = v4(10, 57, 4, 20);
+
 describe("a route", () => {
   const common = { family: 4, tos: 0, table: 254, metric: 0, scope: 0, nexthopObject: false };
   const hop = { ifindex: 3, weight: 1, dead: false, onlink: false, gateway: undefined };
@@ -33,18 +35,18 @@ describe("a route", () => {
   it("is read in every form", () => {
     expect(readRoute(direct)).toEqual({
       ...{ ...common, destination: v4(10, 57, 4, 0), prefixLength: 24, protocol: 2, scope: 253 },
-      ...{ sourced: true, hops: [hop] },
+      ...{ source: SOURCE, hops: [hop] },
     });
     expect(readRoute(multipath)).toEqual({
       ...{ ...common, destination: v4(192, 168, 20, 0), prefixLength: 24, protocol: 3 },
-      sourced: false,
+      source: undefined,
       hops: [
         { ...hop, gateway: v4(10, 57, 4, 31) },
         { ...hop, gateway: v4(10, 57, 4, 32), weight: 2 },
       ],
     });
     expect(readRoute(onlink)).toMatchObject({
-      ...{ metric: 50, protocol: 4, sourced: true },
+      ...{ metric: 50, protocol: 4, source: SOURCE },
       hops: [{ ...hop, gateway: v4(172, 16, 0, 1), onlink: true }],
     });
     expect(readRoute(viaIpv6)).toMatchObject({
