@@ -141,7 +141,7 @@ int64_t receiveOne(int fd, uint8_t* data, size_t room) {
 
 // netlinkDrain(fd, bytes, room, end: Int32Array): takes queued datagrams one behind the other as long as `room` bytes,
 // which is the longest there can be, are left. The bytes taken; end[0] is 0 when room ran out, else the errno that ended
-// it: EAGAIN: there is no more, ENOBUFS: the kernel threw some away.
+// it: EAGAIN: there is no more, ENOBUFS: the kernel threw some away, EMSGSIZE: one was longer. Any other is -errno.
 napi_value netlinkDrain(napi_env env, napi_callback_info info) {
   Arguments<4> args(env, info);
   const int32_t fd = args.integer(0);
@@ -157,6 +157,7 @@ napi_value netlinkDrain(napi_env env, napi_callback_info info) {
     const int64_t got = receiveOne(fd, data + used, capacity - used);
     if (got == -EINTR) continue;
     if (got < 0) {
+      if (got != -EAGAIN && got != -ENOBUFS && got != -EMSGSIZE) return integerResult(env, got);
       end[0] = static_cast<int32_t>(-got);
       break;
     }

@@ -34,6 +34,8 @@ const sender = new Sender();
 const receiver = new Receiver();
 afterAll(() => descriptors.closeAll());
 
+const watch = native.descriptorWatch(descriptors.take(native.wakeCreate(), "wakeCreate"), () => {});
+
 /** Good arguments of every function that takes any; descriptors are -1, which is never open. */
 const bytes = new Uint8Array(64);
 const address = new Int32Array(4);
@@ -79,6 +81,10 @@ const good: Record<string, unknown[]> = {
   netlinkSend: [-1, bytes, 1, 0],
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
+  netlinkReserve: [-1, 4096],
+  netlinkDrain: [-1, bytes, 32, new Int32Array(1)],
+  descriptorWatch: [-1, () => {}],
+  descriptorUnwatch: [watch],
   checksumBytes: [bytes, 0],
   echoOpen: [0, 0],
   echoServe: [-1, 0, 0],

@@ -150,6 +150,28 @@ describe("routes set by ip route", () => {
     expect(decision).toMatchObject({ match: "10.57.9.0/24", outer: "10.57.9.7" });
   });
 
+  it("of IPv6 have IPv4 next hops as ::a.b.c.d, several as one route", async () => {
+    const [a, b, c] = stations();
+    const daemon = await start(a, ["mode: any"]);
+    a.host.sysctl("net.ipv6.conf.ipip0.disable_ipv6", 0);
+    const route6 = (words: string) => a.host.ip("-6", "route", ...words.split(" "));
+    const net = "fd11::/48";
+    route6(`add ${net} via ::${b.underlayIp} dev ipip0 onlink`);
+    await eventually(async () =>
+      expect(await used(daemon)).toContain(`${net} ::${b.underlayIp}*1`),
+    );
+    route6(`append ${net} via ::ffff:${c.underlayIp} dev ipip0 onlink`);
+    await eventually(async () => {
+      const decision = await culvertJson<object>(daemon, "route", "get", "fd11::7");
+      const hops = [b, c].map(({ underlayIp }) => ({ outer: underlayIp, weight: 1 }));
+      expect(decision).toMatchObject({ match: net, nexthops: expect.arrayContaining(hops) });
+    });
+    route6(`del ${net} via ::${b.underlayIp} dev ipip0`);
+    await eventually(async () =>
+      expect(await used(daemon)).toContain(`${net} ::ffff:${c.underlayIp}*1`),
+    );
+  });
+
   it("to an address that packets cannot be sent to are refused with reason", async () => {
     const [a] = stations();
     const daemon = await start(a);

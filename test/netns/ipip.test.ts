@@ -78,8 +78,8 @@ describe("one-to-many", () => {
       ]),
     );
     expect(await culvert(daemon, "route show dev ipip0")).toBe(
-      "10.1.0.0/16 dev ipip0 source config\n" +
-        "192.168.11.0/24 via 10.57.4.21 dev ipip0 source config\n",
+      "10.1.0.0/16 dev ipip0 proto static scope link\n" +
+        "192.168.11.0/24 via 10.57.4.21 dev ipip0 proto static onlink\n",
     );
     const get = (to: string) => culvertJson<object>(daemon, "route", "get", to);
     expect(await get("192.168.11.10")).toMatchObject({
