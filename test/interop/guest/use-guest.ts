@@ -31,13 +31,13 @@ export function prepareGuest(needs: Needs = {}): { files?: GuestFiles; unmet?: s
   return prepared;
 }
 
-export interface UseGuestOptions extends GuestOptions {
+export interface UseGuestOptions extends Omit<GuestOptions, "initramfs"> {
+  /** Makes another initramfs than the usual one; it goes with `cleanup`. */
+  initramfs?: (files: GuestFiles, cleanup: Cleanup) => string;
   needs?: Needs;
   hosts?: TwoHostsOptions;
   /** Is IPv6 wanted on the left host? Else it is silent: nothing but the test's packets. */
   ipv6?: boolean;
-  /** More that is to be set up once, after the boot. */
-  setUp?: (bed: GuestBed) => void | Promise<void>;
 }
 
 export class GuestBed {
@@ -62,12 +62,12 @@ export class GuestBed {
   }
 
   async boot(files: GuestFiles): Promise<void> {
-    const { hosts, ipv6 = false, setUp } = this.#options;
+    const { hosts, ipv6 = false } = this.#options;
     this.#hosts = createTwoHosts(this.cleanup, hosts);
     const { left, right } = this.#hosts;
     if (!ipv6) silenceIpv6(left.host);
-    this.#guest = await Guest.boot(files, right, left.host, this.#options);
-    await setUp?.(this);
+    const initramfs = this.#options.initramfs?.(files, this.cleanup) ?? files.initramfs;
+    this.#guest = await Guest.boot(files, right, left.host, { ...this.#options, initramfs });
   }
 
   /** Starts culvert on the left host until the test ends; `config` begins after `control:`. */
