@@ -4,6 +4,8 @@
 import { InnerErrors } from "../../src/forwarding/inner-errors.js";
 import { IpipEgress } from "../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../src/forwarding/ipip-ingress.js";
+import { MergedSizes } from "../../src/forwarding/merged-size.js";
+import { TunnelLookup } from "../../src/forwarding/tunnel-lookup.js";
 import { VxlanEgress } from "../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../src/forwarding/vxlan-ingress.js";
 import { UnreachableRows } from "../../src/remotes/unreachable-rows.js";
@@ -124,8 +126,12 @@ function ipipIngress(name: string): Path {
   const tunnel = host.ipip(new StandingDevice([]));
   const { ingressBatch: batch, writer, counters, events } = host;
   const receiver = new StandingReceiver(frames(RUNS, SMALL).map(ipipPacket));
-  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
-  ingress.add(tunnel);
+  const ingress = new IpipIngress(
+    { receiver, batch, writer, counters, events },
+    { family: 4, protocol: PROTOCOL_IPIP, local: tunnel.local },
+    new TunnelLookup([tunnel]),
+    new MergedSizes(),
+  );
   return {
     name,
     batch: RUNS,

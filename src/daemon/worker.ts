@@ -14,8 +14,9 @@ import { IpipErrors } from "../forwarding/ipip-errors.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../forwarding/keepalive-responder.js";
+import { MergedSizes } from "../forwarding/merged-size.js";
 import { PathErrors } from "../forwarding/path-errors.js";
-import { SourcePolicy } from "../forwarding/source-policy.js";
+import { peerRoutes, SourcePolicy } from "../forwarding/source-policy.js";
 import { TunnelLookup } from "../forwarding/tunnel-lookup.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../forwarding/vxlan-ingress.js";
@@ -73,6 +74,7 @@ class WorkerParts {
   readonly errors: PathErrors;
   /** By number of the IPIP tunnel. */
   readonly innerErrors = new Map<number, InnerErrors>();
+  readonly mergedSizes = new MergedSizes();
   /** Sockets whose errors are taken already: tunnels may share them. */
   readonly polled: Set<number>;
   readonly #keepalives: KeepaliveResponder;
@@ -196,16 +198,17 @@ function addRawReceiver(
 ): void {
   const { ingress: batch, writer, counters, events, remotes, unreachable } = parts;
   const receiver = new NativeReceiver(plan.fd, "raw", parts.ingressHandle);
-  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
-  for (const tunnel of tunnels) ingress.add(tunnel);
   const ours = tunnels.filter(
     (tunnel) =>
       tunnel.family === plan.family &&
       (plan.protocol === PROTOCOL_IPIP ? tunnel.carries4 : tunnel.carries6),
   );
+  const lookup = new TunnelLookup(ours);
+  const ingressParts = { receiver, batch, writer, counters, events };
+  const ingress = new IpipIngress(ingressParts, plan, lookup, parts.mergedSizes);
   const errors = new IpipErrors({
     ...{ family: plan.family, protocol: plan.protocol, local: plan.local },
-    ...{ tunnels: new TunnelLookup(ours), answers: parts.innerErrors },
+    ...{ tunnels: lookup, answers: parts.innerErrors },
     ...{ remotes, unreachable, counters },
   });
   const queue = new SocketErrors(plan.fd, "");
@@ -219,11 +222,11 @@ function addRawReceiver(
 function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): IpipTunnel {
   const { remotes, counters, egress, egressHandle } = parts;
   const device = parts.device(plan.index, plan.device);
+  const routes = new RouteReader(plan.routes);
   const tunnel: IpipTunnel = {
     ...plan,
-    sources: new SourcePolicy(plan.index, plan.allow, remotes),
-    routes: new RouteReader(plan.routes),
-    device,
+    sources: new SourcePolicy(plan.index, plan.allow, remotes, peerRoutes(plan, routes)),
+    ...{ routes, device },
   };
   const sender = new RawSender(plan.sendSockets, plan.dev, egressHandle);
   const inner = new InnerErrors(tunnel, parts.unreachable, counters);

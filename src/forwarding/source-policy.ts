@@ -3,6 +3,9 @@
 
 import { REMOTE_FLAG_ALLOWED } from "../remotes/remote-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import { ON_LINK, type RouteReader } from "../routes/route-table.js";
+import { IPV4_MAPPED } from "../wire/ip-address.js";
+import type { IpipSettings } from "./ipip-tunnel.js";
 
 /** An outer source prefix as words and masks, most significant first. */
 export interface SourcePrefix {
@@ -11,23 +14,44 @@ export interface SourcePrefix {
 }
 
 /**
- * `known`: configured remotes. `any`: everybody. Prefixes: everybody within, and configured
- * remotes.
+ * `known`: configured remotes, and whom a route without next hop makes a peer. `any`: everybody.
+ * Prefixes: everybody within, and the known ones.
  */
 export type AllowedSources = "known" | "any" | readonly SourcePrefix[];
 
 /** `admit`: the source may not send to us. */
 export const SOURCE_REFUSED = -1;
 
+/**
+ * The routes whose destinations are peers: where a route has no next hop, egress takes the inner
+ * destination for the outer one, so whoever it covers may send to us as well. Not where a remote is
+ * given, which gets everything, nor where inner and outer family differ.
+ */
+export function peerRoutes(
+  { remote, family, carries4, carries6 }: IpipSettings,
+  routes: RouteReader,
+): RouteReader | undefined {
+  const alike = family === 4 ? carries4 : carries6;
+  return remote === undefined && alike ? routes : undefined;
+}
+
 export class SourcePolicy {
   readonly #tunnel: number;
   readonly #allow: AllowedSources;
   readonly #remotes: RemoteTable;
+  readonly #peers: RouteReader | undefined;
 
-  constructor(tunnel: number, allow: AllowedSources, remotes: RemoteTable) {
+  /** @param peers routes that make peers of whom they cover without next hop, see `peerRoutes` */
+  constructor(
+    tunnel: number,
+    allow: AllowedSources,
+    remotes: RemoteTable,
+    peers: RouteReader | undefined = undefined,
+  ) {
     this.#tunnel = tunnel;
     this.#allow = allow;
     this.#remotes = remotes;
+    this.#peers = peers;
   }
 
   /**
@@ -51,8 +75,8 @@ export class SourcePolicy {
 
   #allowsStranger(w0: number, w1: number, w2: number, w3: number): boolean {
     const allow = this.#allow;
+    if (allow === "any" || this.#isRoutedPeer(w0, w1, w2, w3)) return true;
     if (allow === "known") return false;
-    if (allow === "any") return true;
     for (let i = 0; i < allow.length; i++) {
       const { words, masks } = allow[i];
       const differs =
@@ -63,5 +87,11 @@ export class SourcePolicy {
       if (differs === 0) return true;
     }
     return false;
+  }
+  #isRoutedPeer(w0: number, w1: number, w2: number, w3: number): boolean {
+    const peers = this.#peers;
+    if (peers === undefined) return false;
+    const mapped = w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED;
+    return (mapped ? peers.lookup4(w3) : peers.lookup6(w0, w1, w2, w3)) === ON_LINK;
   }
 }

@@ -90,6 +90,12 @@ export const DropReasons = Object.freeze({
   badFlags: reason("ingress", "bad-flags", "The VXLAN header has no I flag, or forbidden bits."),
   unknownVni: reason("ingress", "unknown-vni", "No tunnel has this VNI."),
   foreignSource: reason("ingress", "foreign-source", "The outer source is no configured remote."),
+  /** Kernel: ip_handle_martian_source, as far as packets get to a raw socket at all. */
+  martianSource: reason(
+    "ingress",
+    "martian-source",
+    "The outer source cannot be a peer: multicast, loopback, unspecified, or our own address.",
+  ),
   /** draft-smith-vxlan-group-policy; `gbp: { allow }`. */
   gbpDenied: reason("ingress", "gbp-denied", "Frames of this policy group are not allowed."),
   /** Kernel: vxlan_remcsum, with `remcsum_rx`. */
@@ -153,11 +159,22 @@ export const DropReasons = Object.freeze({
     "Nobody was told of an event (a MAC learned, a miss ...): too many at once.",
     "event",
   ),
-  /** The kernel's GRO and broken senders: IP protocol 4 whose outer header makes no sense. */
+  /** Broken senders: an outer header that contradicts its length or the socket's protocol. */
   notIpip: reason("ingress", "not-ipip", "The outer packet is no valid IP-in-IP packet."),
-  innerNotIp: reason("ingress", "inner-not-ip", "What IP-in-IP carried is not IPv4."),
+  innerNotIp: reason(
+    "ingress",
+    "inner-not-ip",
+    "The inner packet is not of the IP version that the outer protocol number (4, 41) says.",
+  ),
   /** RFC 2003 section 3.1: discarded after decapsulation. */
-  ttlZero: reason("ingress", "ttl-zero", "The inner TTL is 0."),
+  ttlZero: reason("ingress", "ttl-zero", "The inner TTL or hop limit is 0."),
+  /** Kernel: udp_gro_receive with NETIF_F_GRO_UDP_FWD; a UDP GSO packet of a peer over veth. */
+  mergedUdp: reason(
+    "ingress",
+    "merged-udp",
+    "UDP datagrams came joined, and their size is lost: ethtool -K DEV rx-udp-gro-forwarding off, " +
+      "or tx-udp-segmentation off where the sender is on the same machine.",
+  ),
   noTunnel: reason("ingress", "no-tunnel", "No IPIP tunnel takes packets with these addresses."),
   deviceBusy: reason("ingress", "device-busy", "The device's queue was full (EAGAIN)."),
   deviceError: reason("ingress", "device-error", "The device refused the frame; is it up?"),
@@ -173,8 +190,9 @@ const D = DropReasons;
 /** Why the forwarding code of IPIP drops; all other reasons are those of VXLAN. */
 const IPIP_REASONS: readonly DropReason[] = [
   ...[D.malformed, D.noRoute, D.routingLoop, D.tooBig, D.ttlExpired, D.notIp],
-  ...[D.underlayBusy, D.underlayError, D.gsoUnsupported, D.foreignSource, D.remotesFull],
-  ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero],
+  ...[D.underlayBusy, D.underlayError, D.gsoUnsupported],
+  ...[D.foreignSource, D.martianSource, D.remotesFull],
+  ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero, D.mergedUdp],
   ...[D.deviceBusy, D.deviceError, D.peerUnreachable, D.icmpIgnored],
 ];
 /** What is known of a packet before it has a tunnel, and of an error whose remote is gone. */
@@ -183,7 +201,8 @@ const STRAY_REASONS: readonly DropReason[] = [
   D.icmpIgnored,
 ];
 const NOT_VXLAN: readonly DropReason[] = [
-  ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp, D.innerNotIp, D.ttlZero],
+  ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp],
+  ...[D.martianSource, D.innerNotIp, D.ttlZero, D.mergedUdp],
   ...[D.truncated, D.unknownVni, D.notIpip, D.noTunnel, D.icmpIgnored],
 ];
 
@@ -206,6 +225,7 @@ export const REMOTE_DROP_REASONS: readonly DropReason[] = Object.freeze([
     D.innerMalformed,
     D.innerNotIp,
     D.ttlZero,
+    D.mergedUdp,
     D.innerChecksum,
     D.ecn,
   ],

@@ -70,6 +70,23 @@ export function transportSum(
   return sum(bytes, l4At, length, pseudo);
 }
 
+/**
+ * Is a checksum field of the L4 part `l4At`..`end` only the pseudo-header sum, the rest left to an
+ * offload (Linux, CHECKSUM_PARTIAL)? A complete checksum can look like it by chance, one in 65,536.
+ */
+export function isPseudoHeaderSum(
+  bytes: Uint8Array,
+  ipAt: number,
+  l4At: number,
+  end: number,
+  protocol: number,
+  checksum: number,
+): boolean {
+  const length = end - l4At;
+  if (bytes[ipAt] >>> 4 === 4) return pseudoHeaderSumV4(bytes, ipAt, protocol, length) === checksum;
+  return pseudoHeaderSumV6(bytes, ipAt, protocol, length) === checksum;
+}
+
 /** The checksum after one 16-bit field changed: HC' = ~(~HC + ~m + m') [RFC 1624 § 3, eqn. 3]. */
 export function updateChecksum16(checksum: number, oldField: number, newField: number): number {
   return finish((~checksum & 0xffff) + (~oldField & 0xffff) + newField);

@@ -14,7 +14,9 @@ import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
+import { MergedSizes } from "../../../src/forwarding/merged-size.js";
 import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
+import { TunnelLookup } from "../../../src/forwarding/tunnel-lookup.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../../src/forwarding/vxlan-ingress.js";
 import {
@@ -25,6 +27,7 @@ import {
 import { RunWriter } from "../../../src/forwarding/write-runs.js";
 import { Neigh } from "../../../src/neigh/neigh.js";
 import { EgressBatch } from "../../../src/packet/egress-batch.js";
+import { EAGAIN } from "../../../src/packet/errno.js";
 import { IngressBatch } from "../../../src/packet/ingress-batch.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
@@ -39,8 +42,9 @@ import {
 } from "../../../src/telemetry/counters.js";
 import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
-import type { UnderlaySender } from "../../../src/underlay/underlay.js";
+import type { UnderlayReceiver, UnderlaySender } from "../../../src/underlay/underlay.js";
 import { type IpAddress, isIpv4 } from "../../../src/wire/ip-address.js";
+import { PROTOCOL_IPIP } from "../../../src/wire/ip-protocol.js";
 import { ip, mac } from "./frames.js";
 
 export const HOST_A = "10.57.4.20";
@@ -146,7 +150,10 @@ export class MemoryHost {
   readonly #steps: Step[] = [];
   readonly #ports = new Map<number, VxlanIngress>();
   readonly #address: IpAddress;
+  readonly mergedSizes = new MergedSizes();
+  readonly #ipips: IpipTunnel[] = [];
   #rawIngress: IpipIngress | undefined;
+  #rawReceiver: UnderlayReceiver | undefined;
   #tunnels = 0;
 
   constructor(
@@ -220,7 +227,7 @@ export class MemoryHost {
       inner: new InnerErrors(tunnel, this.unreachable, this.#worker),
     });
     this.#steps.push(() => egress.run(MAX_FRAMES));
-    this.#ipipIngress().add(tunnel);
+    this.#receiveFor(tunnel);
     return { tunnel, device, egress, routes };
   }
 
@@ -296,15 +303,23 @@ export class MemoryHost {
     return ingress;
   }
 
-  #ipipIngress(): IpipIngress {
-    if (this.#rawIngress !== undefined) return this.#rawIngress;
-    const receiver = this.network.rawReceiver(this.#address);
-    const ingress = new IpipIngress({
-      ...{ receiver, writer: this.#writer, counters: this.#worker, events: this.#events },
-      batch: this.ingressBatch,
-    });
-    this.#rawIngress = ingress;
-    this.#steps.push((now_s) => ingress.run(RECEIVE_SLOTS, now_s, now_s * 1000));
-    return ingress;
+  /** One raw socket for all tunnels; who it finds is made anew with each of them. */
+  #receiveFor(tunnel: IpipTunnel): void {
+    if (this.#ipips.length === 0) {
+      const run = (now_s: number) =>
+        this.#rawIngress?.run(RECEIVE_SLOTS, now_s, now_s * 1000) ?? -EAGAIN;
+      this.#steps.push(run);
+      this.#rawReceiver = this.network.rawReceiver(this.#address);
+    }
+    this.#ipips.push(tunnel);
+    this.#rawIngress = new IpipIngress(
+      {
+        ...{ writer: this.#writer, counters: this.#worker, events: this.#events },
+        ...{ receiver: this.#rawReceiver!, batch: this.ingressBatch },
+      },
+      { family: 4, protocol: PROTOCOL_IPIP, local: this.#address },
+      new TunnelLookup(this.#ipips),
+      this.mergedSizes,
+    );
   }
 }
