@@ -213,7 +213,7 @@ export class PrefixTrie {
     return first + count;
   }
 
-  /** @param shorter the number of the longest prefix over all these positions but that of their own */
+  /** @param shorter number of the longest prefix that covers more than these positions */
   #askFrom(first: number, count: number, depth: number, shorter: number): void {
     const word = depth >>> 5;
     const shift = 24 - (depth & 31);
