@@ -127,8 +127,8 @@ export interface Native {
   netlinkReserve(fd: number, bytes: number): number;
   /**
    * Takes queued datagrams, one behind the other, as long as there is `room_bytes` for another: the
-   * bytes taken, or -errno. `end[0]`: 0, there was no more room, or the errno that ended it (EAGAIN,
-   * ENOBUFS, EMSGSIZE).
+   * bytes taken, or -errno. `end[0]`: 0, there was no more room, or the errno that ended it
+   * (EAGAIN, ENOBUFS, EMSGSIZE).
    */
   netlinkDrain(fd: number, bytes: Uint8Array, room_bytes: number, end: Int32Array): number;
   /**

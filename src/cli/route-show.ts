@@ -1,7 +1,7 @@
 // `culvert route show`: asks for routes in pages, sorts them and prints them as `ip route` does, so
 // that scripts written for one read the other.
 
-import type { RouteEntry, RouteGateway, RoutePage, RouteQuery } from "../control/target.js";
+import type { RouteEntry, RouteGateway, RoutePage, RouteQuery } from "../control/route-target.js";
 import { type IpPrefix, ipEquals, parsePrefix } from "../wire/ip-address.js";
 import type { CliIo } from "./io.js";
 

@@ -3,7 +3,7 @@
 // a routing daemon. A VXLAN tunnel forwards by MAC: its routes are the kernel's alone.
 
 import type { Command } from "commander";
-import type { RouteDecision } from "../control/target.js";
+import type { RouteDecision } from "../control/route-target.js";
 import { daemonClient, daemonOptions, operationsCommand } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
 import { type Grammar, parseWords } from "./keyword-args.js";

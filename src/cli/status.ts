@@ -1,13 +1,8 @@
 // `culvert status`: the daemon, the offloads in force, its tunnels and their remotes.
 
 import { Command } from "commander";
-import type {
-  Loss,
-  RemoteStatus,
-  RouteTunnelStatus,
-  StatusReport,
-  TunnelStatus,
-} from "../control/target.js";
+import type { RouteTunnelStatus } from "../control/route-target.js";
+import type { Loss, RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
 import { type Align, formatTable } from "../text-table.js";
 import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";

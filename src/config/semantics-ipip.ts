@@ -135,7 +135,8 @@ function checkNextHop(via: string | undefined, { local }: IpipDraft, path: Path)
 
 /**
  * A packet that loops through tunnels with a TTL of their own ends only because it grows by a
- * header each round and DF forbids its fragments [net/ipv4/ip_gre.c; ip-tunnel(8) refuses the same].
+ * header each round and DF forbids its fragments [net/ipv4/ip_gre.c; ip-tunnel(8) refuses the
+ * same].
  */
 function checkDiscovery(tunnel: IpipDraft, path: Path): Finding[] {
   const { pmtudisc, ttl } = tunnel;

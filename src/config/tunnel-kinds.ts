@@ -1,4 +1,5 @@
-// Which tunnels of an effective configuration have a device, and which are plain routes of the host.
+// Which tunnels of an effective configuration have a device, and which are plain routes of the
+// host.
 
 import type { Config, DeviceTunnelConfig, RouteTunnelConfig } from "./effective.js";
 

@@ -1,11 +1,11 @@
-// `direct: true`: routes of a tunnel's config whose peer is on the link of the underlay leave as they
-// are, by a plain route in the place of the one over the tunnel's device; all others go through the
-// tunnel. Decided at the start and whenever the underlay may have changed; a change puts the new
-// route in the place of the old one at once. Setting plain routes is host-routes.ts.
+// `direct: true`: routes of a tunnel's config whose peer is on the link of the underlay leave as
+// they are, by a plain route in the place of the one over the tunnel's device; all others go
+// through the tunnel. Decided at the start and whenever the underlay may have changed; a change
+// puts the new route in the place of the old one at once. Setting plain routes is host-routes.ts.
 
 import { canonicalMac, familyOf } from "../config/addresses.js";
 import type { RouteConfig, VxlanTunnelConfig } from "../config/effective.js";
-import type { DirectRouteStatus } from "../control/target.js";
+import type { DirectRouteStatus } from "../control/route-target.js";
 import { hasCode } from "../netlink/errors.js";
 import type { Logger } from "../telemetry/log.js";
 import { deviceRoute } from "./device-route.js";

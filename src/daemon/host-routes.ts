@@ -1,10 +1,10 @@
-// The plain routes that this daemon has set: installed, repaired when somebody deletes them, removed
-// at the end, and taken over from a killed daemon. Which routes there are to be decide
+// The plain routes that this daemon has set: installed, repaired when somebody deletes them,
+// removed at the end, and taken over from a killed daemon. Which routes there are to be decide
 // route-tunnels.ts and direct-routes.ts.
 //
 // A route of somebody else with the same prefix and metric is never overwritten: an error at the
-// start, a warning while running. Ours is what has our protocol number and was set by this daemon or
-// stands in the list of the one before it (route-state.ts).
+// start, a warning while running. Ours is what has our protocol number and was set by this daemon
+// or stands in the list of the one before it (route-state.ts).
 
 import { CulvertError } from "../errors.js";
 import type { RouteSpec } from "../netlink/routes.js";

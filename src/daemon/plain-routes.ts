@@ -4,7 +4,7 @@
 
 import type { Config, RouteConfig, TunnelConfig } from "../config/effective.js";
 import { routeTunnels } from "../config/tunnel-kinds.js";
-import type { DirectRouteStatus, RouteTunnelStatus } from "../control/target.js";
+import type { DirectRouteStatus, RouteTunnelStatus } from "../control/route-target.js";
 import { CulvertError } from "../errors.js";
 import { linkByIndex } from "../netlink/links.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";

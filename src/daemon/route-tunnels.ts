@@ -3,7 +3,7 @@
 // waits. Setting and removing is host-routes.ts.
 
 import type { HostRouteConfig, RouteTunnelConfig } from "../config/effective.js";
-import type { RouteTunnelStatus } from "../control/target.js";
+import type { RouteTunnelStatus } from "../control/route-target.js";
 import { CulvertError } from "../errors.js";
 import type { Logger } from "../telemetry/log.js";
 import { type DirectHop, directHop } from "./direct-hop.js";

@@ -11,8 +11,10 @@ import {
   addressWords,
   DEPTH_MASK,
   entryAt,
+  LEAF,
+  LENGTH_SHIFT,
   NODE_COVERING,
-  NODE_DEPTH,
+  NODE_HEAD,
   NODE_PREFIX,
   nodeOf,
   positionOf,
@@ -42,7 +44,7 @@ export interface PrefixTableState {
 
 export class PrefixReader {
   readonly #trie: Int32Array;
-  /** From a node's first word to where it says where entries begin. */
+  /** From a node's first word to behind its prefix. */
   readonly #places: number;
   readonly #address: Int32Array;
   readonly #fence = new Int32Array(new SharedArrayBuffer(4));
@@ -91,7 +93,11 @@ export class PrefixReader {
       const at = nodeOf(entry);
       const covering = trie[at + NODE_COVERING];
       if (covering !== 0) best = covering;
-      const depth = trie[at + NODE_DEPTH] & DEPTH_MASK;
+      const head = trie[at + NODE_HEAD];
+      if ((head & LEAF) !== 0) {
+        return this.#isWithin(trie, at, head >>> LENGTH_SHIFT) ? trie[at + this.#places] : best;
+      }
+      const depth = head & DEPTH_MASK;
       if (!this.#isWithin(trie, at, depth)) return best;
       entry = trie[entryAt(trie, at, this.#places, positionOf(address, depth))];
     }
@@ -99,14 +105,14 @@ export class PrefixReader {
   }
 
   /** Does the address begin with the node's prefix? Its first 16 bits do. */
-  #isWithin(trie: Int32Array, at: number, depth: number): boolean {
-    if (depth === ROOT_BITS) return true;
+  #isWithin(trie: Int32Array, at: number, bits: number): boolean {
+    if (bits === ROOT_BITS) return true;
     const address = this.#address;
-    const whole = depth >>> 5;
+    const whole = bits >>> 5;
     for (let word = 0; word < whole; word++) {
       if (trie[at + NODE_PREFIX + word] !== address[word]) return false;
     }
     const differing = trie[at + NODE_PREFIX + whole] ^ address[whole];
-    return (depth & 31) === 0 || differing >>> (32 - (depth & 31)) === 0;
+    return (bits & 31) === 0 || differing >>> (32 - (bits & 31)) === 0;
   }
 }

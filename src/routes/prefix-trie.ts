@@ -7,22 +7,10 @@
 // anew. The node is then written once more with its new entries and put in the old one's place by a
 // single store. A reader on its way down finds the old entries or the new ones; the order of the
 // other stores (COVERING of the nodes below) keeps each prefix in force in between.
-import assert from "node:assert/strict";
-import { NodeMemory } from "./node-memory.js";
 import {
   addressWords,
-  BITMAP_WORDS,
-  DENSE,
-  DENSE_WORDS,
-  DEPTH_MASK,
-  entryAt,
-  entryOf,
-  LINE_WORDS,
-  MAX_SPARSE_ENTRIES,
   NODE_COVERING,
-  NODE_DEPTH,
   NODE_PREFIX,
-  NODES,
   nodeOf,
   POSITIONS,
   positionOf,
@@ -30,10 +18,10 @@ import {
   ROOTS,
   SHORT,
   SHORT_BITS,
-  SPARSE_WORDS,
   STRIDE_BITS,
   VERSION,
 } from "./trie-layout.js";
+import { TrieNodes } from "./trie-nodes.js";
 
 /** @returns the number of exactly this prefix plus one, or 0; `address` may have host bits */
 export type NumberOf = (address: Int32Array, length: number) => number;
@@ -46,37 +34,16 @@ interface Step {
   readonly ref: number;
 }
 
-/**
- * Lines per prefix of each family: a node of its own for every one, and one where it parts from the
- * others, and what sizes that do not fit leave unused.
- */
-const LINES_PER_PREFIX = { 4: 4, 6: 5 } as const;
-
 export class PrefixTrie {
+  readonly #nodes: TrieNodes;
   readonly #words: Int32Array;
-  readonly #addressWords: number;
-  /** From a node's first word to where it says where entries begin. */
-  readonly #places: number;
-  /** Of a sparse node, at most. */
-  readonly #sparseEntries: number;
-  readonly #maxLines: number;
-  readonly #memory: NodeMemory;
   readonly #numberOf: NumberOf;
-  /** Per position of the node at hand: the entry if there were no nodes below; nodes below. */
-  readonly #numbers = new Int32Array(POSITIONS);
-  readonly #nodes = new Int32Array(POSITIONS);
   readonly #asked: Int32Array;
 
-  constructor(family: 4 | 6, maxEntries: number, numberOf: NumberOf) {
-    this.#addressWords = addressWords(family);
-    this.#places = NODE_PREFIX + this.#addressWords;
-    const room = LINE_WORDS - this.#places - SPARSE_WORDS;
-    this.#sparseEntries = Math.min(MAX_SPARSE_ENTRIES, room);
-    this.#maxLines = this.#linesFor(POSITIONS);
-    const lines = LINES_PER_PREFIX[family] * maxEntries + 4 * this.#maxLines;
-    this.#memory = new NodeMemory(lines, this.#maxLines);
-    this.#words = new Int32Array(new SharedArrayBuffer((NODES + lines * LINE_WORDS) * 4));
-    this.#asked = new Int32Array(this.#addressWords);
+  constructor(family: 4 | 6, maxPrefixes: number, numberOf: NumberOf) {
+    this.#nodes = new TrieNodes(family, maxPrefixes);
+    this.#words = this.#nodes.words;
+    this.#asked = new Int32Array(addressWords(family));
     this.#numberOf = numberOf;
   }
 
@@ -84,9 +51,9 @@ export class PrefixTrie {
     return this.#words.buffer as SharedArrayBuffer;
   }
 
-  /** Is one more change certain to find memory? Otherwise only prefixes may go. */
+  /** Is one more change certain to find memory? Otherwise prefixes may only go. */
   hasRoom(): boolean {
-    return this.#memory.hasRoom(4 * this.#maxLines);
+    return this.#nodes.hasRoom();
   }
 
   /** After the table changed for a prefix. */
@@ -95,14 +62,14 @@ export class PrefixTrie {
     if (length <= SHORT_BITS) this.#updateShort(address, length);
     else if (length <= ROOT_BITS) this.#updateRoots(address, length);
     else this.#updateNode(address, length);
-    this.#memory.reclaim();
+    this.#nodes.reclaim();
     Atomics.add(this.#words, VERSION, 1);
   }
 
   #updateShort(address: Int32Array, length: number): void {
     const end = this.#ask(address, length, 0);
     for (let position = positionOf(address, 0); position < end; position++) {
-      Atomics.store(this.#words, SHORT + position, this.#numbers[position]);
+      Atomics.store(this.#words, SHORT + position, this.#nodes.numbers[position]);
     }
   }
 
@@ -112,7 +79,7 @@ export class PrefixTrie {
     for (let position = positionOf(address, SHORT_BITS); position < end; position++) {
       const entry = this.#words[roots + position];
       const at = entry < 0 ? nodeOf(entry) + NODE_COVERING : roots + position;
-      Atomics.store(this.#words, at, this.#numbers[position]);
+      Atomics.store(this.#words, at, this.#nodes.numbers[position]);
     }
   }
 
@@ -122,34 +89,44 @@ export class PrefixTrie {
     let ref = ROOTS + (address[0] >>> (32 - ROOT_BITS));
     for (;;) {
       const entry = this.#words[ref];
-      if (entry >= 0) return this.#addNode(address, length, path, ref);
+      if (entry >= 0) return this.#addNode(address, length, path, ref, entry);
       const at = nodeOf(entry);
-      const below = this.#depthOf(at);
+      const below = this.#nodes.depthOf(at);
       const common = this.#commonBits(address, at, Math.min(depth, below));
       if (common < below) return this.#addAbove(address, length, ref, common);
       path.push({ at, ref });
       if (below === depth) {
-        this.#expand(at);
+        this.#nodes.read(at);
         this.#ask(address, length, depth);
         return this.#replace(path);
       }
-      ref = entryAt(this.#words, at, this.#places, positionOf(address, below));
+      const position = positionOf(address, below);
+      const next = this.#nodes.entryAt(at, position);
+      if (next === undefined) {
+        this.#nodes.read(at);
+        return this.#addNode(address, length, path, -1, this.#nodes.numbers[position]);
+      }
+      ref = next;
     }
   }
 
-  /** Where there is no node yet. @param path down to where the new one is to hang, at `ref` */
-  #addNode(address: Int32Array, length: number, path: Step[], ref: number): void {
+  /**
+   * Where there is no node yet.
+   * @param path down to where the new one is to hang; if it is empty, at `ref`
+   * @param covering the entry there
+   */
+  #addNode(address: Int32Array, length: number, path: Step[], ref: number, covering: number): void {
     const depth = depthOf(length);
-    this.#clear();
+    this.#nodes.clear();
     this.#ask(address, length, depth);
-    const node = this.#write(address, depth, this.#words[ref]);
+    const node = this.#nodes.write(address, depth, covering);
     const parent = path.at(-1);
     if (parent === undefined) {
       Atomics.store(this.#words, ref, node);
       return;
     }
-    this.#expand(parent.at);
-    this.#nodes[positionOf(address, this.#depthOf(parent.at))] = node;
+    this.#nodes.read(parent.at);
+    this.#nodes.nodes[positionOf(address, this.#nodes.depthOf(parent.at))] = node;
     this.#replace(path);
   }
 
@@ -161,34 +138,32 @@ export class PrefixTrie {
     const depth = depthOf(length);
     const old = this.#words[ref];
     const at = nodeOf(old);
-    this.#clear();
+    this.#nodes.clear();
     this.#ask(address, length, depth);
     let added = 0;
     if (common < depth) {
-      added = this.#write(address, depth, 0);
-      this.#clear();
-      this.#nodes[positionOf(address, common)] = added;
+      added = this.#nodes.write(address, depth, 0);
+      this.#nodes.clear();
+      this.#nodes.nodes[positionOf(address, common)] = added;
     }
-    const prefix = this.#words.subarray(at + NODE_PREFIX, at + this.#places);
-    const position = positionOf(prefix, common);
-    this.#nodes[position] = old;
-    const covering = this.#numbers[position];
-    const node = this.#write(address, common, this.#words[at + NODE_COVERING]);
+    const position = positionOf(this.#nodes.prefixOf(at), common);
+    this.#nodes.nodes[position] = old;
+    const covering = this.#nodes.numbers[position];
+    const node = this.#nodes.write(address, common, this.#words[at + NODE_COVERING]);
     Atomics.store(this.#words, ref, node);
     Atomics.store(this.#words, at + NODE_COVERING, covering);
   }
 
-  /** Puts what is in `#numbers` and `#nodes` in the place of the last node of the path. */
+  /** Puts the node at hand in the place of the last node of the path. */
   #replace(path: Step[]): void {
     const { at, ref } = path.pop()!;
-    const depth = this.#depthOf(at);
+    const depth = this.#nodes.depthOf(at);
     const covering = this.#words[at + NODE_COVERING];
-    const prefix = this.#words.slice(at + NODE_PREFIX, at + this.#places);
-    const lines = this.#linesOf(at);
-    this.#memory.giveBack((at - NODES) / LINE_WORDS, lines);
-    const below = this.#nodes.filter((entry) => entry !== 0);
-    if (below.length > 1 || this.#numbers.some((number) => number !== 0)) {
-      Atomics.store(this.#words, ref, this.#write(prefix, depth, covering));
+    const prefix = this.#nodes.prefixOf(at);
+    this.#nodes.giveBack(at);
+    const below = this.#nodes.nodes.filter((entry) => entry !== 0);
+    if (below.length > 1 || this.#nodes.numbers.some((number) => number !== 0)) {
+      Atomics.store(this.#words, ref, this.#nodes.write(prefix, depth, covering));
       this.#cover();
     } else if (below.length === 1) {
       Atomics.store(this.#words, nodeOf(below[0]) + NODE_COVERING, covering);
@@ -205,17 +180,17 @@ export class PrefixTrie {
       Atomics.store(this.#words, ref, covering);
       return;
     }
-    this.#expand(parent.at);
-    this.#nodes[positionOf(prefix, this.#depthOf(parent.at))] = 0;
+    this.#nodes.read(parent.at);
+    this.#nodes.nodes[positionOf(prefix, this.#nodes.depthOf(parent.at))] = 0;
     this.#replace(path);
   }
 
   /** Tells the nodes below the one at hand what covers them. */
   #cover(): void {
     for (let position = 0; position < POSITIONS; position++) {
-      if (this.#nodes[position] === 0) continue;
-      const at = nodeOf(this.#nodes[position]) + NODE_COVERING;
-      Atomics.store(this.#words, at, this.#numbers[position]);
+      if (this.#nodes.nodes[position] === 0) continue;
+      const at = nodeOf(this.#nodes.nodes[position]) + NODE_COVERING;
+      Atomics.store(this.#words, at, this.#nodes.numbers[position]);
     }
   }
 
@@ -238,7 +213,7 @@ export class PrefixTrie {
     return first + count;
   }
 
-  /** @param shorter the number of the longest prefix over all these positions but that of their own */
+  /** @param shorter number of the longest prefix that covers more than these positions */
   #askFrom(first: number, count: number, depth: number, shorter: number): void {
     const word = depth >>> 5;
     const shift = 24 - (depth & 31);
@@ -246,111 +221,12 @@ export class PrefixTrie {
     const length = depth + STRIDE_BITS - Math.log2(count);
     const number = this.#numberOf(this.#asked, length) || shorter;
     if (count === 1) {
-      this.#numbers[first] = number;
+      this.#nodes.numbers[first] = number;
       return;
     }
     const half = count / 2;
     this.#askFrom(first, half, depth, number);
     this.#askFrom(first + half, half, depth, number);
-  }
-
-  #clear(): void {
-    this.#numbers.fill(0);
-    this.#nodes.fill(0);
-  }
-
-  /** Reads the entries of a node into `#numbers` and `#nodes`. */
-  #expand(at: number): void {
-    for (let position = 0; position < POSITIONS; position++) {
-      const entry = this.#words[entryAt(this.#words, at, this.#places, position)];
-      this.#nodes[position] = Math.min(entry, 0);
-      this.#numbers[position] = entry < 0 ? this.#words[nodeOf(entry) + NODE_COVERING] : entry;
-    }
-  }
-
-  /** Writes a node with the entries in `#numbers` and `#nodes`. @returns its entry */
-  #write(address: Int32Array, depth: number, covering: number): number {
-    let count = 0;
-    for (let position = 0; position < POSITIONS; position++) if (this.#begins(position)) count++;
-    const line = this.#memory.take(this.#linesFor(count));
-    assert(line >= 0, "no memory for a node");
-    const at = NODES + line * LINE_WORDS;
-    const dense = count > this.#sparseEntries;
-    this.#words[at + NODE_DEPTH] = dense ? depth | DENSE : depth;
-    this.#words[at + NODE_COVERING] = covering;
-    this.#writePrefix(at, address, depth);
-    if (dense) this.#writeDense(at + this.#places);
-    else this.#writeSparse(at + this.#places, at + LINE_WORDS);
-    return entryOf(line);
-  }
-
-  /** The places and entries of a sparse node, from word `from` to `end`. */
-  #writeSparse(from: number, end: number): void {
-    const words = this.#words;
-    const entries = from + SPARSE_WORDS;
-    words.fill(-1, from, entries);
-    words[entries] = this.#entry(0);
-    let count = 1;
-    for (let position = 1; position < POSITIONS; position++) {
-      if (!this.#begins(position)) continue;
-      const shift = ((count - 1) & 3) * 8;
-      const word = from + ((count - 1) >>> 2);
-      words[word] = (words[word] & ~(0xff << shift)) | (position << shift);
-      words[entries + count++] = this.#entry(position);
-    }
-    // Position 255 counts unused places as well.
-    words.fill(words[entries + count - 1], entries + count, end);
-  }
-
-  #writeDense(from: number): void {
-    const words = this.#words;
-    const entries = from + DENSE_WORDS;
-    words.fill(0, from, entries);
-    let count = 0;
-    for (let position = 0; position < POSITIONS; position++) {
-      const word = position >>> 5;
-      if ((position & 31) === 0) {
-        words[from + BITMAP_WORDS + (word >>> 2)] |= count << ((word & 3) * 8);
-      }
-      if (!this.#begins(position)) continue;
-      words[from + word] |= 1 << (position & 31);
-      words[entries + count++] = this.#entry(position);
-    }
-  }
-
-  #entry(position: number): number {
-    return this.#nodes[position] || this.#numbers[position];
-  }
-
-  #depthOf(at: number): number {
-    return this.#words[at + NODE_DEPTH] & DEPTH_MASK;
-  }
-
-  #writePrefix(at: number, address: Int32Array, depth: number): void {
-    for (let word = 0; word < this.#addressWords; word++) {
-      const bits = depth - 32 * word;
-      const mask = bits >= 32 ? -1 : bits <= 0 ? 0 : -1 << (32 - bits);
-      this.#words[at + NODE_PREFIX + word] = address[word] & mask;
-    }
-  }
-
-  /** Does another entry begin at this position? */
-  #begins(position: number): boolean {
-    if (position === 0 || this.#nodes[position] !== 0 || this.#nodes[position - 1] !== 0) {
-      return true;
-    }
-    return this.#numbers[position] !== this.#numbers[position - 1];
-  }
-
-  #linesOf(at: number): number {
-    if ((this.#words[at + NODE_DEPTH] & DENSE) === 0) return 1;
-    const last = entryAt(this.#words, at, this.#places, POSITIONS - 1);
-    return Math.ceil((last + 1 - at) / LINE_WORDS);
-  }
-
-  #linesFor(entries: number): number {
-    if (entries <= this.#sparseEntries) return 1;
-    return Math.ceil((this.#places + DENSE_WORDS + entries) / LINE_WORDS);
   }
 
   /** Bits that the address and the node's prefix have in common, of `depth`, in whole bytes. */

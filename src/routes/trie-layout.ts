@@ -10,12 +10,15 @@
 // An entry is 0, or a number plus one (of the longest prefix that ends in these 8 bits; of ROOTS:
 // in the second 8), or, negative, a node. A node that hangs there knows in COVERING what the entry
 // would be without it; and as nodes without a purpose of their own are left out, it has its whole
-// prefix to be compared with. Equal neighbours share an entry. Where another one begins stands in
-// - a sparse node: as bytes, up to eight; the rest is 255
-// - a dense node: in a bitmap, and in bytes how many begin before each word of it
+// prefix to be compared with. There are three kinds of nodes:
+// - a leaf is a single prefix: it has all bits of that, its length and its number
+// - the others have entries, which equal neighbours share. Where another one begins, a sparse node
+//   says in bytes, up to eight; the rest is 255
+// - a dense node says it in a bitmap, and in bytes how many begin before each word of it
 //
-// A node takes lines of 64 bytes. Large buffers begin 16 bytes behind a line of the processor's
-// cache: NODES makes up for that.
+// What a lookup costs in a large trie is the memory that it touches: leaves take half a line of the
+// processor's cache, sparse nodes a line, dense ones some. Large buffers begin 16 bytes behind the
+// start of a line: NODES makes up for that.
 
 /** Version: odd while the trie changes. */
 export const VERSION = 0;
@@ -24,14 +27,21 @@ export const ROOTS = SHORT + 256;
 export const NODES = ROOTS + 65_536 + 11;
 
 export const LINE_WORDS = 16;
+/** In these nodes are numbered. */
+export const UNIT_WORDS = 8;
 
-/** Depth, and whether the node is dense. */
-export const NODE_DEPTH = 0;
+/** Depth, kind of the node, length of a leaf's prefix. */
+export const NODE_HEAD = 0;
 export const NODE_COVERING = 1;
-/** One or four words; behind it are the places where entries begin, and then the entries. */
+/**
+ * One or four words; behind it are the places where entries begin, and then the entries, or a
+ * leaf's number.
+ */
 export const NODE_PREFIX = 2;
 export const DEPTH_MASK = 0xff;
 export const DENSE = 0x100;
+export const LEAF = 0x200;
+export const LENGTH_SHIFT = 10;
 /** Words between a node's prefix and its entries. */
 export const SPARSE_WORDS = 2;
 export const BITMAP_WORDS = 8;
@@ -51,12 +61,12 @@ const NODE_FLAG = -0x80000000;
 
 /** The first word of the node that an entry is. Hot. */
 export function nodeOf(entry: number): number {
-  return NODES + (entry & NODE_NUMBER) * LINE_WORDS;
+  return NODES + (entry & NODE_NUMBER) * UNIT_WORDS;
 }
 
-/** @param line where the node begins, in lines behind NODES */
-export function entryOf(line: number): number {
-  return NODE_FLAG | line;
+/** @param unit where the node begins, in units behind NODES */
+export function entryOf(unit: number): number {
+  return NODE_FLAG | unit;
 }
 
 /** Bits that are set in a word. Hot. */
@@ -72,13 +82,13 @@ export function positionOf(address: Int32Array, depth: number): number {
 }
 
 /**
- * The word that has the entry of a position. Hot.
+ * The word that has the entry of a position of a node that is no leaf. Hot.
  * @param at the node's first word
  * @param places from there to where it says where entries begin
  */
 export function entryAt(words: Int32Array, at: number, places: number, position: number): number {
   const from = at + places;
-  if ((words[at + NODE_DEPTH] & DENSE) === 0) {
+  if ((words[at + NODE_HEAD] & DENSE) === 0) {
     const entries = from + SPARSE_WORDS;
     return Math.min(entries + placesUpTo(words, from, position), at + LINE_WORDS - 1);
   }

@@ -4,7 +4,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { RouteEntry, StatusReport } from "../../src/control/target.js";
+import type { RouteEntry } from "../../src/control/route-target.js";
+import type { StatusReport } from "../../src/control/target.js";
 import { type Daemon, temporaryFolder } from "../../src/testbed/daemon.js";
 import {
   Capture,

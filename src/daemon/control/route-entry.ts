@@ -5,7 +5,7 @@ import type {
   RouteEntry,
   RouteFlag,
   RouteGateway,
-} from "../../control/target.js";
+} from "../../control/route-target.js";
 import type { AddressWords } from "../../netlink/route-messages.js";
 import { RouteProtocol, RouteScope, RouteTable } from "../../netlink/rtnetlink-constants.js";
 import { formatIp, formatPrefix, type IpPrefix } from "../../wire/ip-address.js";

@@ -9,7 +9,7 @@ import type {
   RoutePageQuery,
   RouteProblems,
   RouteQuery,
-} from "../../control/target.js";
+} from "../../control/route-target.js";
 import { CulvertError } from "../../errors.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { NextHop } from "../../routes/next-hop-groups.js";

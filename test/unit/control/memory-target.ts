@@ -3,6 +3,14 @@
 // socket.
 
 import type {
+  RouteDecision,
+  RouteEntry,
+  RouteGet,
+  RoutePage,
+  RoutePageQuery,
+  RouteQuery,
+} from "../../../src/control/route-target.js";
+import type {
   Batch,
   BatchResult,
   ControlTarget,
@@ -19,12 +27,6 @@ import type {
   NeighEntry,
   NeighFlush,
   NeighQuery,
-  RouteDecision,
-  RouteEntry,
-  RouteGet,
-  RoutePage,
-  RoutePageQuery,
-  RouteQuery,
   StatusReport,
 } from "../../../src/control/target.js";
 import { runBatch } from "../../../src/daemon/control/batch.js";

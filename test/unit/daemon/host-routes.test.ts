@@ -1,5 +1,5 @@
-// The plain routes that a daemon sets: at the start, over what an earlier one left, beside routes of
-// others, and when they are moved.
+// The plain routes that a daemon sets: at the start, over what an earlier one left, beside routes
+// of others, and when they are moved.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Routes of a kernel, in memory, for tests of what is decided about them: a main table by prefix and
-// metric, as the kernel tells routes apart, and ways to addresses that a test sets.
+// Routes of a kernel, in memory, for tests of what is decided about them: a main table by prefix
+// and metric, as the kernel tells routes apart, and ways to addresses that a test sets.
 
 import {
   type PlainRoute,

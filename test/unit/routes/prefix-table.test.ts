@@ -1,5 +1,5 @@
-// The trie that workers read against the hash table that it is made from: thousands of prefixes that
-// nest, part and share nodes, sparse and dense, and the memory that they leave behind.
+// The trie that workers read against the hash table that it is made from: thousands of prefixes
+// that nest, part and share nodes of every kind, and the memory that they leave behind.
 import { describe, expect, it } from "vitest";
 import { PrefixReader } from "../../../src/routes/prefix-reader.js";
 import { PrefixTable } from "../../../src/routes/prefix-table.js";

@@ -1,6 +1,6 @@
 // Runs in a worker thread: changes one table until told to stop (or to the end of its job), always
-// writing entries whose words belong together, so that a reader can tell a torn one. Routes have one
-// writer, the main thread: here they are read.
+// writing entries whose words belong together, so that a reader can tell a torn one. Routes have
+// one writer, the main thread: here they are read.
 import { parentPort, workerData } from "node:worker_threads";
 import { FDB_STATIC, Fdb, type FdbState } from "../../../src/fdb/fdb.js";
 import { FloodLists, type FloodListsState } from "../../../src/fdb/flood-lists.js";
