@@ -114,6 +114,6 @@ export function recursionCure(name: string, address: string): string {
   const length = address.includes(":") ? 128 : 32;
   return (
     `give ${address} a more specific route over the underlay (ip route add ${address}/${length} via ROUTER ` +
-    `dev DEVICE), or take a prefix that does not cover it: see \`ip route get ${address}\` and \`ip route show dev ${name}\``
+    `dev DEVICE), give the tunnel \`dev\`, or take a prefix that does not cover it: see \`ip route get ${address}\` and \`ip route show dev ${name}\``
   );
 }

@@ -87,7 +87,10 @@ export class RouteMirror implements RouteListener {
       const routes = new TunnelRoutes(tunnel, new OuterHops(tunnel, peers));
       this.#byIndex.set(tunnel.device.ifindex, { routes, up: undefined, next_ms: 0 });
     }
-    const all = [...this.#byIndex.values()].map(({ routes }) => routes);
+    // With `dev` the sockets are bound to the underlay: no route through the tunnel is taken.
+    const all = [...this.#byIndex.values()]
+      .map(({ routes }) => routes)
+      .filter(({ tunnel }) => tunnel.config.dev === undefined);
     this.#warnings = new RouteWarnings(log);
     this.#guard = new RecursionGuard(
       all,

@@ -67,7 +67,9 @@ function asKernelTakesIt({ type, local }: TunnelRuntime, route: RouteConfig): Ro
 
 /** Packets to a next hop that is reached through its own tunnel would never leave the host. */
 function refuseRecursion(rtnl: NetlinkSocket, { config, device }: IpipRuntime): void {
-  const { name, remote, routes } = config;
+  const { name, dev, remote, routes } = config;
+  // With `dev` the sockets are bound to the underlay: no route through the tunnel is taken.
+  if (dev !== undefined) return;
   const gateways = routes.flatMap(({ to, via }) =>
     via === undefined || remote !== "any" ? [] : [{ address: via, what: `route ${to} via ${via}` }],
   );

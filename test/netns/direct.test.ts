@@ -182,7 +182,7 @@ describe.each([
     expect(await directOf(daemon)).toEqual([
       { to: two.podNetwork, via: two.underlayIp, dev: "eth0", metric: 0, state: "ok" },
     ]);
-    const shown = `${two.podNetwork} via ${two.underlayIp} dev eth0 source direct\n`;
+    const shown = `${two.podNetwork} via ${two.underlayIp} dev eth0 proto culvert\n`;
     if (type === "ipip") expect(await culvert(daemon, "route show")).toContain(shown);
     expect((await daemon.stop()).status).toBe(0);
     expect(routeTo(one, two)).toBe("");

@@ -210,7 +210,8 @@ describe("packets that are too long for the underlay", () => {
     await eventually(async () => {
       expect(dropsOf(await countersOf(daemon))).toEqual({ "egress too-big": 2 });
     });
-    expect(eventOf(await countersOf(daemon), "icmp-errors")).toBe(2);
+    // And the host without a tunnel may have answered the first one.
+    expect(eventOf(await countersOf(daemon), "icmp-errors")).toBeGreaterThanOrEqual(2);
   });
 
   it("leave in fragments over IPv6", async () => {
@@ -243,7 +244,8 @@ describe("the way to the remote through the tunnel itself", () => {
   const through = ["192.168.98.0/24", "10.57.4.21/32"];
 
   it("is a routing loop, which each packet enters once", async () => {
-    const daemon = await startTunnel({ mode: "ipip", routes: through });
+    const daemon = await startTunnel({ mode: "ipip" });
+    bed.hosts.left.host.ip("route", "add", "10.57.4.21/32", "dev", "ipip0");
     send([v4(), v4()]);
     await eventually(async () => {
       expect(dropsOf(await countersOf(daemon))).toEqual({ "egress routing-loop": 2 });
