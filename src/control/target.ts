@@ -70,6 +70,18 @@ export interface TunnelStatus {
   route_entries: number;
   /** Routes of the kernel over the device that are not in use; absent: there are none. */
   route_problems?: RouteProblems | undefined;
+  /** Absent: there are none. */
+  notices?: Notice[] | undefined;
+}
+
+/** Something on this host that gets in the way of a tunnel. */
+export interface Notice {
+  /** What was found. */
+  what: string;
+  /** What it does to the tunnel. */
+  consequence: string;
+  /** A command, or what to do. */
+  cure: string;
 }
 
 export interface RouteProblems {

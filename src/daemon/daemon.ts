@@ -33,6 +33,7 @@ import { DaemonEvents } from "./events.js";
 import { FdbEntries } from "./fdb-entries.js";
 import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
+import { warnOfKernelTunnels } from "./kernel-tunnels.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
 import { ipipLocals, openTunnels } from "./open-tunnel.js";
@@ -148,6 +149,7 @@ export class Daemon {
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
     };
     warnOfLargeMtus(tunnels, this.#log);
+    warnOfKernelTunnels(rtnl, tunnels, this.#log);
     setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
     const mirror = new RouteMirror({ tunnels, peers, rtnl, log: this.#log });
     this.#mirror = mirror;

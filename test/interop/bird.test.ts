@@ -1,7 +1,7 @@
 // A routing daemon drives culvert as Calico's IPIP mode has it: Debian's bird2 on two and three
 // hosts, speaking BGP on the underlay, puts the prefixes of the others into the kernel with the
-// tunnel device as their way (`via NODE dev ipip0 onlink`), and culvert follows the kernel. Prefixes
-// that are withdrawn, come again and move from host to host take the traffic with them.
+// tunnel device as their way (`via NODE dev ipip0 onlink`), and culvert follows the kernel.
+// Prefixes that are withdrawn, come again and move from host to host take the traffic with them.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cleanup } from "../../src/testbed/cleanup.js";

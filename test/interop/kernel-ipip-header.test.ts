@@ -1,6 +1,6 @@
-// The outer header of culvert's IPIP against that of the kernel's ipip device: TTL, TOS and DF under
-// the options that both have, the ECN bits on the way in [RFC 6040 § 4.1] and, from a "router" that
-// marks outer packets, on the way out [§ 4.2].
+// The outer header of culvert's IPIP against that of the kernel's ipip device: TTL, TOS and DF
+// under the options that both have, the ECN bits on the way in [RFC 6040 § 4.1] and, from a
+// "router" that marks outer packets, on the way out [§ 4.2].
 
 import { describe, expect, it } from "vitest";
 import type { Namespace } from "../../src/testbed/namespace.js";

@@ -1,7 +1,7 @@
 // Makes the emulated guest: the kernel image and modules of Debian's linux-image-cloud-amd64
-// (downloaded, never installed), this machine's static busybox, and its iproute2, ping
-// and python3 with their libraries. The initramfs lies under build/guest/, named by a hash of its content, so it is
-// made anew when a package or init.sh changes.
+// (downloaded, never installed), this machine's static busybox, and its iproute2, ping and python3
+// with their libraries. The initramfs lies under build/guest/, named by a hash of its content, so
+// it is made anew when a package or init.sh changes.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
