@@ -44,14 +44,14 @@ export const MAX_SENDS = 2048;
 export const SEND_FRAME = 0;
 /** row of the remote (UDP); unused by raw IPIP: the header names it */
 export const SEND_REMOTE = 1;
-/** index into the pool of sending sockets */
+/** index into the pool of sending sockets; raw IPIP: RAW_* */
 export const SEND_SOCKET = 2;
 /** arena offset of the encapsulation header */
 export const SEND_HEADER = 3;
 export const SEND_HEADER_BYTES = 4;
 /** outer TOS or traffic class (UDP) */
 export const SEND_TOS = 5;
-/** SEND_NO_GSO, SEND_PARTIAL_CHECKSUM */
+/** SEND_NO_GSO, SEND_PARTIAL_CHECKSUM, SEND_FRAGMENTS */
 export const SEND_FLAGS = 6;
 /** out: segments sent, or -errno */
 export const SEND_RESULT = 7;
@@ -64,6 +64,8 @@ export const SEND_PARTLY = 10;
 /** one datagram per message, no UDP_SEGMENT */
 export const SEND_NO_GSO = 1;
 export const SEND_PARTIAL_CHECKSUM = 2;
+/** exceeds its path: TypeScript's own mark, for counting */
+export const SEND_FRAGMENTS = 4;
 export const REMOTE_WORDS = 16;
 /** 4 or 6 */
 export const REMOTE_FAMILY = 2;
@@ -140,16 +142,23 @@ export const SOCKET_ERRORS = 32;
 export const SOCKET_NO_FLOW_LABEL = 64;
 /** UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken */
 export const SOCKET_ZERO_CHECKSUM_RX = 128;
-/** raw, to send: packets carry their outer header (IP_HDRINCL) */
 export const SOCKET_HEADER_INCLUDED = 256;
 /** in one pool of sending sockets */
 export const MAX_SOCKETS = 64;
+export const RAW_HEADER_INCLUDED = 0;
+/** protocol 4 */
+export const RAW_FRAGMENTS_IPV4 = 1;
+/** protocol 41 */
+export const RAW_FRAGMENTS_IPV6 = 2;
+export const RAW_SOCKETS = 3;
 export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;
-export const ERROR_WORDS = 12;
+export const ERROR_WORDS = 16;
 /** taken in one call; the rest waits */
 export const MAX_ERRORS = 32;
+/** kept of what an error quotes: no router quotes more of IPv4 */
+export const QUOTE_BYTES = 576;
 /** EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ... */
 export const ERROR_ERRNO = 0;
 /** of the ICMP message; -1: this host said it */
@@ -164,6 +173,9 @@ export const ERROR_ADDRESS = 5;
 export const ERROR_PORT = 9;
 /** of the VXLAN header that was quoted; -1: none was */
 export const ERROR_VNI = 10;
+export const ERROR_QUOTED = 11;
+/** whose message it is, as ERROR_ADDRESS; all zero: not known */
+export const ERROR_OFFENDER = 12;
 export const MAX_READY = 64;
 export const READY_WAITED_US = 128;
 export const READY_WORDS = 129;

@@ -31,10 +31,10 @@ export interface Native {
    */
   encapSendUdp(egress: EgressHandle, sockets: Int32Array, count: number, flowLabel: number): number;
   /**
-   * Segments, finishes checksums, sends packets with their outer IPv4 header: how many sends
-   * failed.
+   * Segments, finishes checksums, sends packets with their outer header through the sockets of
+   * RAW_*: how many sends failed.
    */
-  encapSendRaw(egress: EgressHandle, fd: number, count: number): number;
+  encapSendRaw(egress: EgressHandle, sockets: Int32Array, count: number): number;
 
   ingressCreate(arena: Uint8Array, runs: Int32Array): IngressHandle | number;
   /** Receives what is there and splits it into runs: their number, or -errno (-EAGAIN). */
@@ -85,8 +85,8 @@ export interface Native {
   pathMtu(family: number, address: Int32Array, device: string): number;
   /** Sets options of an open UDP socket: SOCKET_*, those that concern sending and checksums. */
   socketConfigure(fd: number, family: number, flags: number): number;
-  /** Takes errors from a socket's error queue: how many of the rows (ERROR_*) were filled. */
-  socketErrors(fd: number, errors: Int32Array): number;
+  /** Takes errors and quotes from a socket's error queue: how many of the rows (ERROR_*) were filled. */
+  socketErrors(fd: number, errors: Int32Array, quotes: Uint8Array): number;
 
   /** Sends one datagram; the address stands in four words from `at` on. 0 or -errno. */
   datagramSend(
@@ -127,7 +127,8 @@ export interface Native {
   netlinkReserve(fd: number, bytes: number): number;
   /**
    * Takes queued datagrams, one behind the other, as long as there is `room_bytes` for another: the
-   * bytes taken. `end[0]`: 0, there was no more room, or the errno that ended it (EAGAIN; ENOBUFS).
+   * bytes taken, or -errno. `end[0]`: 0, there was no more room, or the errno that ended it (EAGAIN,
+   * ENOBUFS, EMSGSIZE).
    */
   netlinkDrain(fd: number, bytes: Uint8Array, room_bytes: number, end: Int32Array): number;
   /**

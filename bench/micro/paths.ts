@@ -1,10 +1,12 @@
 // The ways of a packet that forwarding.ts times and allocation.ts watches: each a function that
 // moves one batch through real forwarders on a standing host.
 
+import { InnerErrors } from "../../src/forwarding/inner-errors.js";
 import { IpipEgress } from "../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../src/forwarding/ipip-ingress.js";
 import { VxlanEgress } from "../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../src/forwarding/vxlan-ingress.js";
+import { UnreachableRows } from "../../src/remotes/unreachable-rows.js";
 import { ETHERNET_HEADER_BYTES } from "../../src/wire/ethernet.js";
 import { PROTOCOL_IPIP } from "../../src/wire/ip-protocol.js";
 import { emitIpv4, IPV4_HEADER_BYTES } from "../../src/wire/ipv4.js";
@@ -101,7 +103,8 @@ function ipipEgress(name: string): Path {
   const tunnel = host.ipip(new StandingDevice(packets));
   const { batch, remotes, counters } = host;
   const sender = new StandingSender();
-  const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters });
+  const inner = new InnerErrors(tunnel, UnreachableRows.create(remotes.rows), counters);
+  const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters, inner });
   return { name, batch: FRAMES, move: () => whole(FRAMES, egress.run(FRAMES)) };
 }
 

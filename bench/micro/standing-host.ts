@@ -50,9 +50,10 @@ import { IngressBatch } from "../../src/packet/ingress-batch.js";
 import { KeepaliveRows } from "../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../src/remotes/remote-table.js";
-import { RouteTable } from "../../src/routes/route-table.js";
+import { RouteReader, RouteTable } from "../../src/routes/route-table.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../src/telemetry/counters.js";
 import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underlay.js";
+import { ipFromV4 } from "../../src/wire/ip-address.js";
 
 // Options of a tunnel, all as the kernel's defaults have them.
 const PLAIN_OPTIONS = {
@@ -237,13 +238,15 @@ export class StandingHost {
   /** One-to-many: the outer destination comes from a route. */
   ipip(device: Device): IpipTunnel {
     const remote = this.remote(REMOTE, 0, 0);
-    const routes = RouteTable.create(1024);
-    routes.add({ prefix: 0xc0a90000, prefixLength: 16, gateway: REMOTE, remote });
+    const routes = new RouteTable(1024);
+    const prefix = { ip: ipFromV4(0xc0a90000), family: 4, length: 16 } as const;
+    routes.set({ prefix, hops: [{ remote, weight: 1 }] });
     return {
-      ...{ index: 0, local: LOCAL | 0, remote: 0, remoteRow: -1, ttl: 64 },
+      ...{ index: 0, family: 4, local: ipFromV4(LOCAL), remote: undefined, remoteRow: -1 },
+      ...{ carries4: true, carries6: false, ttl: 64, tos: 0, pmtudisc: false },
       ...{ mtu_bytes: 1480, underlayMtu_bytes: 1500 },
       sources: new SourcePolicy(0, "known", this.remotes),
-      routes,
+      routes: new RouteReader(routes.sharedState()),
       device,
     };
   }

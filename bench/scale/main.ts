@@ -13,6 +13,7 @@ const SCALES: Readonly<Record<string, () => Promise<Scale>>> = {
   batch: async () => (await import("./fdb.js")).batch,
   vnis: async () => (await import("./vnis.js")).scale,
   flood: async () => (await import("./flood.js")).scale,
+  routes: async () => (await import("./routes.js")).scale,
 };
 
 async function usage(): Promise<string> {

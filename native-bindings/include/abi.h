@@ -51,11 +51,11 @@ constexpr int32_t SEND_WORDS = 12;
 constexpr int32_t MAX_SENDS = 2048;
 constexpr int32_t SEND_FRAME = 0;         // row of the frame
 constexpr int32_t SEND_REMOTE = 1;        // row of the remote (UDP); unused by raw IPIP: the header names it
-constexpr int32_t SEND_SOCKET = 2;        // index into the pool of sending sockets
+constexpr int32_t SEND_SOCKET = 2;        // index into the pool of sending sockets; raw IPIP: RAW_*
 constexpr int32_t SEND_HEADER = 3;        // arena offset of the encapsulation header
 constexpr int32_t SEND_HEADER_BYTES = 4;
 constexpr int32_t SEND_TOS = 5;           // outer TOS or traffic class (UDP)
-constexpr int32_t SEND_FLAGS = 6;         // SEND_NO_GSO, SEND_PARTIAL_CHECKSUM
+constexpr int32_t SEND_FLAGS = 6;         // SEND_NO_GSO, SEND_PARTIAL_CHECKSUM, SEND_FRAGMENTS
 constexpr int32_t SEND_RESULT = 7;        // out: segments sent, or -errno
 constexpr int32_t SEND_BYTES = 8;         // out: bytes sent, encapsulation header included
 
@@ -66,6 +66,7 @@ constexpr int32_t SEND_NO_GSO = 1;        // one datagram per message, no UDP_SE
 // The inner checksum stays the sum of the pseudo header, in every segment: the peer finishes it (remote checksum
 // offload, which the header must say).
 constexpr int32_t SEND_PARTIAL_CHECKSUM = 2;
+constexpr int32_t SEND_FRAGMENTS = 4;     // exceeds its path: TypeScript's own mark, for counting
 
 // ---- Remotes: rows that native code reads to address a datagram (src/remotes keeps them) ---------------------------
 constexpr int32_t REMOTE_WORDS = 16;
@@ -118,15 +119,23 @@ constexpr int32_t SOCKET_DONT_FRAGMENT = 16;  // IP_MTU_DISCOVER DO: the DF bit;
 constexpr int32_t SOCKET_ERRORS = 32;     // IP_RECVERR: ICMP errors wait in a queue (socketErrors)
 constexpr int32_t SOCKET_NO_FLOW_LABEL = 64;  // IPv6: label 0 where none is given, instead of one by flow
 constexpr int32_t SOCKET_ZERO_CHECKSUM_RX = 128;  // UDP_NO_CHECK6_RX: IPv6 datagrams without checksum are taken
-constexpr int32_t SOCKET_HEADER_INCLUDED = 256;   // raw, to send: packets carry their outer header (IP_HDRINCL)
+// Raw, IP_HDRINCL: packets that are sent carry their outer header, and what ICMP errors quote begins with it.
+constexpr int32_t SOCKET_HEADER_INCLUDED = 256;
 constexpr int32_t MAX_SOCKETS = 64;       // in one pool of sending sockets
+// The pool of a raw IPIP tunnel. A packet that brings its own header is never fragmented by this host; what must be
+// leaves through a socket of its protocol, whose header the kernel writes from the fields of the one given.
+constexpr int32_t RAW_HEADER_INCLUDED = 0;
+constexpr int32_t RAW_FRAGMENTS_IPV4 = 1;  // protocol 4
+constexpr int32_t RAW_FRAGMENTS_IPV6 = 2;  // protocol 41
+constexpr int32_t RAW_SOCKETS = 3;
 // UDP_MAX_SEGMENTS was 64 before Linux 6.9 (linux/udp.h).
 constexpr int32_t MAX_UDP_SEGMENTS = 64;
 constexpr int32_t MAX_UDP_PAYLOAD = 65487; // 65,535 less IPv6 and UDP headers
 
 // ---- Errors: what the network said of datagrams that a socket sent (socketErrors) -----------------------------------
-constexpr int32_t ERROR_WORDS = 12;
+constexpr int32_t ERROR_WORDS = 16;
 constexpr int32_t MAX_ERRORS = 32;        // taken in one call; the rest waits
+constexpr int32_t QUOTE_BYTES = 576;  // kept of what an error quotes: no router quotes more of IPv4
 constexpr int32_t ERROR_ERRNO = 0;        // EMSGSIZE, ECONNREFUSED, EHOSTUNREACH ...
 constexpr int32_t ERROR_TYPE = 1;         // of the ICMP message; -1: this host said it
 constexpr int32_t ERROR_CODE = 2;
@@ -135,6 +144,9 @@ constexpr int32_t ERROR_FAMILY = 4;       // 4 or 6
 constexpr int32_t ERROR_ADDRESS = 5;      // the datagram's destination: four words in host order, IPv4-mapped
 constexpr int32_t ERROR_PORT = 9;
 constexpr int32_t ERROR_VNI = 10;         // of the VXLAN header that was quoted; -1: none was
+// Bytes of the quote: of a raw socket with SOCKET_HEADER_INCLUDED it begins with the outer header, else behind it.
+constexpr int32_t ERROR_QUOTED = 11;
+constexpr int32_t ERROR_OFFENDER = 12;    // whose message it is, as ERROR_ADDRESS; all zero: not known
 
 // ---- Poll ---------------------------------------------------------------------------------------------------------
 constexpr int32_t MAX_READY = 64;

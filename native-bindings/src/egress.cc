@@ -1,5 +1,6 @@
 // Egress: device -> underlay. `deviceReadBatch` fills the arena with frames; TypeScript decides and writes the send
-// list; `encapSendUdp` and `encapSendRaw` hand it to send.cc, which turns sends into messages.
+// list; `encapSendUdp` and `encapSendRaw` hand it to send.cc and send-raw.cc, which
+// turn sends into messages.
 #include "egress.h"
 
 #include <unistd.h>
@@ -76,13 +77,17 @@ napi_value encapSendUdp(napi_env env, napi_callback_info info) {
   return integerResult(env, countFailed(*e, count));
 }
 
-// encapSendRaw(egress, fd, count): number of sends that failed
+// encapSendRaw(egress, sockets: Int32Array(RAW_SOCKETS), count): number of sends that failed
 napi_value encapSendRaw(napi_env env, napi_callback_info info) {
   Arguments<3> args(env, info);
   Egress* e = args.external<Egress>(0);
-  const int32_t fd = args.integer(1), count = args.integer(2);
-  if (!args.ok || count < 0 || count > MAX_SENDS) return integerResult(env, -EINVAL);
-  sendRaw(*e, fd, count);
+  size_t sockets = 0;
+  const int32_t* fds = args.words(1, &sockets);
+  const int32_t count = args.integer(2);
+  if (!args.ok || count < 0 || count > MAX_SENDS || sockets != static_cast<size_t>(RAW_SOCKETS)) {
+    return integerResult(env, -EINVAL);
+  }
+  sendRaw(*e, fds, count);
   return integerResult(env, countFailed(*e, count));
 }
 

@@ -79,7 +79,10 @@ struct Egress {
  */
 void sendUdp(Egress& e, const int32_t* fds, size_t sockets, int32_t count, uint32_t flowLabel);
 
-/** Sends rows 0..count through one raw socket, one packet per message; per-row results stand in the send list. */
-void sendRaw(Egress& e, int fd, int32_t count);
+/**
+ * Sends rows 0..count through the raw sockets `fds` (RAW_*), one packet per message; per-row results stand in the send
+ * list.
+ */
+void sendRaw(Egress& e, const int32_t* fds, int32_t count);
 
 }  // namespace culvert

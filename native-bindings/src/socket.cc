@@ -123,6 +123,15 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   return integerResult(env, fd);
 }
 
+// A socket of a tunnel's protocol that only sends: connected to its own address, which nobody else sends from, it is
+// handed no copy of each packet that arrives. Where that fails the filter discards them. Sends name their destination.
+void turnAway(int fd, bool v6, const sockaddr_in6& name, socklen_t length) {
+  static const uint8_t any[16] = {0};
+  const bool wildcard = v6 ? std::memcmp(&name.sin6_addr, any, 16) == 0
+                           : reinterpret_cast<const sockaddr_in&>(name).sin_addr.s_addr == 0;
+  if (!wildcard && connect(fd, reinterpret_cast<const sockaddr*>(&name), length) < 0) return;
+}
+
 // rawOpen(family, protocol, address: Int32Array(4), device, flags, bufferBytes): descriptor or -errno. `protocol` is the
 // number in the outer header: 4 IPv4, 41 IPv6. flags: SOCKET_SEND_ONLY, SOCKET_HEADER_INCLUDED, SOCKET_ERRORS. An address
 // of zero receives for every local address. Without SOCKET_HEADER_INCLUDED the kernel writes the outer header, and
@@ -146,12 +155,14 @@ napi_value rawOpen(napi_env env, napi_callback_info info) {
   const int discover = v6 ? IPV6_PMTUDISC_DONT : IP_PMTUDISC_DONT;
   if ((included && setInteger(fd, level, v6 ? IPV6_HDRINCL : IP_HDRINCL, 1) < 0) ||
       ((flags & SOCKET_ERRORS) != 0 && setInteger(fd, level, v6 ? IPV6_RECVERR : IP_RECVERR, 1) < 0) ||
+      (v6 && setInteger(fd, level, IPV6_FLOWINFO_SEND, 1) < 0) ||  // as for UDP
       setInteger(fd, level, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, discover) < 0) {
     return integerResult(env, closeWith(fd, errno));
   }
   sockaddr_in6 name;
   const socklen_t length = makeAddress(name, family, address, 0);
   if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
+  if ((flags & SOCKET_SEND_ONLY) != 0 && !included) turnAway(fd, v6, name, length);
   return integerResult(env, fd);
 }
 

@@ -54,9 +54,11 @@ void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) { closeWatch(s
 
 void onFinalized(napi_env, void* data, void*) { dropHolder(static_cast<Watch*>(data)); }
 
-// Errors of the descriptor are the callback's to find: it reads.
-void onReadable(uv_poll_t* poll, int, int) {
+// Errors of the descriptor are the callback's to find: it reads. libuv ends a watch at EPOLLERR (uv__poll_io), which an
+// overrun netlink socket has until its error has been read: so it goes on.
+void onReadable(uv_poll_t* poll, int status, int) {
   Watch* watch = static_cast<Watch*>(poll->data);
+  if (status < 0) uv_poll_start(poll, UV_READABLE, onReadable);
   napi_env env = watch->env;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
@@ -139,7 +141,7 @@ int64_t receiveOne(int fd, uint8_t* data, size_t room) {
 
 // netlinkDrain(fd, bytes, room, end: Int32Array): takes queued datagrams one behind the other as long as `room` bytes,
 // which is the longest there can be, are left. The bytes taken; end[0] is 0 when room ran out, else the errno that ended
-// it: EAGAIN: there is no more, ENOBUFS: the kernel threw some away.
+// it: EAGAIN: there is no more, ENOBUFS: the kernel threw some away, EMSGSIZE: one was longer. Any other is -errno.
 napi_value netlinkDrain(napi_env env, napi_callback_info info) {
   Arguments<4> args(env, info);
   const int32_t fd = args.integer(0);
@@ -155,6 +157,7 @@ napi_value netlinkDrain(napi_env env, napi_callback_info info) {
     const int64_t got = receiveOne(fd, data + used, capacity - used);
     if (got == -EINTR) continue;
     if (got < 0) {
+      if (got != -EAGAIN && got != -ENOBUFS && got != -EMSGSIZE) return integerResult(env, got);
       end[0] = static_cast<int32_t>(-got);
       break;
     }

@@ -1,7 +1,13 @@
 // `culvert status`: the daemon, the offloads in force, its tunnels and their remotes.
 
 import { Command } from "commander";
-import type { Loss, RemoteStatus, StatusReport, TunnelStatus } from "../control/target.js";
+import type {
+  Loss,
+  RemoteStatus,
+  RouteTunnelStatus,
+  StatusReport,
+  TunnelStatus,
+} from "../control/target.js";
 import { type Align, formatTable } from "../text-table.js";
 import { daemonClient, daemonOptions, withDaemonOptions } from "./command.js";
 import { type CliIo, writeJson } from "./io.js";
@@ -34,8 +40,11 @@ export function formatStatus(report: StatusReport): string {
   const head =
     `culvert ${report.version}, pid ${report.pid}, up ${formatDuration(report.uptime_s)}, ` +
     `${report.workers} ${report.workers === 1 ? "worker" : "workers"}\n`;
-  const tunnels =
-    report.tunnels.length === 0 ? ["\nno tunnels\n"] : report.tunnels.map(formatTunnel);
+  const tunnels = [
+    ...report.tunnels.map(formatTunnel),
+    ...report.route_tunnels.map(formatRouteTunnel),
+  ];
+  if (tunnels.length === 0) tunnels.push("\nno tunnels\n");
   return head + formatOffloads(report) + tunnels.join("");
 }
 
@@ -64,7 +73,8 @@ function formatTunnel(tunnel: TunnelStatus): string {
     `  entries   fdb ${tunnel.fdb_entries}, neigh ${tunnel.neigh_entries}, routes ${tunnel.route_entries}\n` +
     formatRouteProblems(tunnel) +
     formatNotices(tunnel) +
-    formatRemotes(tunnel.remotes)
+    formatRemotes(tunnel.remotes) +
+    formatPlainRoutes("direct", tunnel.direct_routes ?? [])
   );
 }
 
@@ -85,6 +95,24 @@ function formatNotices({ notices = [] }: TunnelStatus): string {
     ({ what, consequence, cure }) => `  notice    ${what}: ${consequence}\n  cure      ${cure}\n`,
   );
   return lines.join("");
+}
+
+function formatRouteTunnel({ name, routes }: RouteTunnelStatus): string {
+  return `\n${name}: route\n${formatPlainRoutes("to", routes)}`;
+}
+
+/** Routes without encapsulation, under the title `title`. */
+function formatPlainRoutes(
+  title: string,
+  routes: readonly RouteTunnelStatus["routes"][number][],
+): string {
+  if (routes.length === 0) return "";
+  const rows = routes.map(({ to, via, dev, metric, state }) => [
+    ...[to, via, dev ?? "-", metric === 0 ? "-" : String(metric), state],
+  ]);
+  const titles = [title, "via", "dev", "metric", "state"];
+  const align: Align[] = ["left", "left", "left", "right", "left"];
+  return formatTable([titles, ...rows], align, { indent: 2 });
 }
 
 /** Traffic in packets is `culvert counters`: a line shall fit a terminal of 100 columns. */
@@ -115,7 +143,17 @@ function formatRemotes(remotes: readonly RemoteStatus[]): string {
   ]);
   const numbers = Array.from({ length: titles.length - 2 }, () => "right" as const);
   const align: Align[] = ["left", "left", ...numbers, "left"];
-  return formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+  const table = formatTable([[...titles, "flags"], ...rows], align, { indent: 2 });
+  return table + remotes.map(formatUnreachable).join("");
+}
+
+/** A line of its own for what ICMP says of a peer: a column would be empty on most days. */
+function formatUnreachable(remote: RemoteStatus): string {
+  if (remote.unreachable === undefined) return "";
+  const { error, from, s_ago, count } = remote.unreachable;
+  const times = count === 1 ? "" : `, ${count} times`;
+  const whence = from === null ? "" : ` from ${from}`;
+  return `  ${remoteName(remote)}: ${error}${whence}, ${formatDuration(s_ago)} ago${times}\n`;
 }
 
 /** Packets are sent to a multicast group, and come from its members alone. */

@@ -44,6 +44,7 @@ export const defaultValues = {
   ipipRemote: "any",
   ipipTtl: 64,
   pmtudisc: true,
+  direct: false,
   /** 0: the kernel's choice (0 for IPv4, 1024 for IPv6). */
   routeMetric: 0,
 } as const;

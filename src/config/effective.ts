@@ -13,10 +13,13 @@ import {
 import { defaultValues } from "./default-values.js";
 import type {
   ConfigDocument,
+  DeviceTunnelDocument,
   GbpDocument,
   IpipTunnelDocument,
   RemoteDocument,
   RouteDocument,
+  RouteTunnelDocument,
+  TunnelDocument,
   VxlanTunnelDocument,
 } from "./schema.js";
 
@@ -78,6 +81,8 @@ interface CommonTunnelConfig {
   /** `address/length`, host bits kept. */
   addresses: string[];
   routes: RouteConfig[];
+  /** Routes to peers on the same link leave without encapsulation. */
+  direct: boolean;
   allow: AllowConfig;
 }
 
@@ -133,7 +138,7 @@ export interface VxlanTunnelConfig extends CommonTunnelConfig {
 
 export interface IpipTunnelConfig extends CommonTunnelConfig {
   type: "ipip";
-  /** What is carried, and in what: ipip 4 in 4, sit 6 in 4, ipip6 4 in 6, ip6ip6 6 in 6, any both. */
+  /** What is carried in what: ipip 4 in 4, sit 6 in 4, ipip6 4 in 6, ip6ip6 6 in 6, any both. */
   mode: IpipMode;
   /**
    * Outer source, or `any`: the route's, and packets to every address of this host are taken. At
@@ -154,7 +159,29 @@ export interface IpipTunnelConfig extends CommonTunnelConfig {
 
 export type IpipMode = "ipip" | "sit" | "ipip6" | "ip6ip6" | "any";
 
-export type TunnelConfig = VxlanTunnelConfig | IpipTunnelConfig;
+export interface HostRouteConfig {
+  /** Prefix without host bits. */
+  to: string;
+  /** A host on a link of this one. */
+  via: string;
+  /** 0: the kernel's choice. */
+  metric: number;
+}
+
+/** Plain routes of the host: no device, no encapsulation. */
+export interface RouteTunnelConfig {
+  name: string;
+  type: "route";
+  /** The device by which every next hop must be reached; without it the kernel's choice. */
+  dev?: string;
+  /** Preferred source of what this host itself sends. */
+  local?: string;
+  routes: HostRouteConfig[];
+}
+
+/** Tunnels with a device of their own; a tunnel's index is its place among these. */
+export type DeviceTunnelConfig = VxlanTunnelConfig | IpipTunnelConfig;
+export type TunnelConfig = DeviceTunnelConfig | RouteTunnelConfig;
 
 export interface Config {
   control: { socket: string };
@@ -188,12 +215,13 @@ function effectiveAllow(allow: VxlanTunnelDocument["allow"]): AllowConfig {
 }
 
 function effectiveCommon(
-  tunnel: VxlanTunnelDocument | IpipTunnelDocument,
-): Pick<CommonTunnelConfig, "mtu" | "addresses" | "routes"> {
+  tunnel: DeviceTunnelDocument,
+): Pick<CommonTunnelConfig, "mtu" | "addresses" | "routes" | "direct"> {
   return {
     mtu: tunnel.mtu ?? defaultValues.mtu,
     addresses: (tunnel.addresses ?? []).map(canonicalPrefix),
     routes: (tunnel.routes ?? []).map((route) => effectiveRoute(route, tunnel.type === "ipip")),
+    direct: tunnel.direct ?? defaultValues.direct,
   };
 }
 
@@ -318,6 +346,25 @@ function effectiveIpip(tunnel: IpipTunnelDocument): IpipTunnelConfig {
   };
 }
 
+function effectiveRouteTunnel(tunnel: RouteTunnelDocument): RouteTunnelConfig {
+  return {
+    name: tunnel.name,
+    type: "route",
+    ...(tunnel.dev === undefined ? {} : { dev: tunnel.dev }),
+    ...(tunnel.local === undefined ? {} : { local: canonicalAddress(tunnel.local) }),
+    routes: tunnel.routes.map(({ to, via, metric }) => ({
+      to: canonicalPrefix(to),
+      via: canonicalAddress(via),
+      metric: metric ?? defaultValues.routeMetric,
+    })),
+  };
+}
+
+function effectiveTunnel(tunnel: TunnelDocument): TunnelConfig {
+  if (tunnel.type === "vxlan") return effectiveVxlan(tunnel);
+  return tunnel.type === "ipip" ? effectiveIpip(tunnel) : effectiveRouteTunnel(tunnel);
+}
+
 /**
  * Fills in every default and makes every address canonical. The document must have passed all
  * checks.
@@ -338,8 +385,6 @@ export function effectiveConfig(document: ConfigDocument): Config {
       udp_gro: offloads?.udp_gro ?? offload,
       tun_checksum: offloads?.tun_checksum ?? offload,
     },
-    tunnels: tunnels.map((tunnel) =>
-      tunnel.type === "vxlan" ? effectiveVxlan(tunnel) : effectiveIpip(tunnel),
-    ),
+    tunnels: tunnels.map(effectiveTunnel),
   };
 }

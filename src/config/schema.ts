@@ -173,6 +173,7 @@ const commonShape = {
   mtu: wordOrWholeNumber("auto", limits.mtuMin_bytes, limits.mtuMax_bytes).optional(),
   addresses: list("addresses", text(EXPECTED_INTERFACE_ADDRESS, interfaceAddressFault)).optional(),
   routes: list("routes", route).optional(),
+  direct: flag.optional(),
   allow: allow.optional(),
 };
 
@@ -227,10 +228,27 @@ const ipipTunnel = mapping({
   pmtudisc: flag.optional(),
 });
 
-const tunnel = z.discriminatedUnion("type", [vxlanTunnel, ipipTunnel], {
+const hostRoute = mapping({
+  to: prefix,
+  via: underlayAddress,
+  metric: wholeNumber(0, limits.routeMetric).optional(),
+});
+
+const EXPECTED_HOST_ROUTES = "a list of at least one route";
+const routeTunnel = mapping({
+  name: deviceName,
+  type: z.literal("route"),
+  dev: deviceName.optional(),
+  local: underlayAddress.optional(),
+  routes: z.array(hostRoute, { error: EXPECTED_HOST_ROUTES }).min(1, {
+    error: EXPECTED_HOST_ROUTES,
+  }),
+});
+
+const tunnel = z.discriminatedUnion("type", [vxlanTunnel, ipipTunnel, routeTunnel], {
   error: (issue) =>
     issue.code === "invalid_union"
-      ? "vxlan or ipip"
+      ? "vxlan, ipip or route"
       : "a mapping with name, type and the keys of that type",
 });
 
@@ -266,6 +284,8 @@ export type ConfigDocument = z.infer<typeof configSchema>;
 export type TunnelDocument = ConfigDocument["tunnels"][number];
 export type VxlanTunnelDocument = Extract<TunnelDocument, { type: "vxlan" }>;
 export type IpipTunnelDocument = Extract<TunnelDocument, { type: "ipip" }>;
+export type RouteTunnelDocument = Extract<TunnelDocument, { type: "route" }>;
+export type DeviceTunnelDocument = VxlanTunnelDocument | IpipTunnelDocument;
 export type RouteDocument = z.infer<typeof route>;
 export type RemoteDocument = z.infer<typeof remote>;
 export type GbpDocument = z.infer<typeof gbp>;

@@ -1,15 +1,16 @@
-// Cross-checks on what both kinds of tunnel have: MTU, addresses and routes of the overlay device.
+// Cross-checks on what every tunnel with a device has: MTU, addresses and routes of the device; the
+// checks of routes hold for plain ones as well.
 
 import { canonicalAddress, canonicalPrefix, familyOf } from "./addresses.js";
 import { configLimits, defaultValues } from "./default-values.js";
 import type { Finding, Path } from "./problems.js";
-import type { TunnelDocument } from "./schema.js";
+import type { DeviceTunnelDocument, RouteDocument } from "./schema.js";
 import type { Draft } from "./validate.js";
 
-type TunnelDraft = Draft<TunnelDocument>;
+type DeviceDraft = Draft<DeviceTunnelDocument>;
 
 /** The kernel takes IPv6 off a device whose MTU falls below 1280 (RFC 8200 section 5). */
-function checkMtu(tunnel: TunnelDraft, path: Path): Finding[] {
+function checkMtu(tunnel: DeviceDraft, path: Path): Finding[] {
   const { mtu, addresses, routes } = tunnel;
   const least = configLimits.mtuMinIpv6_bytes;
   const most = configLimits.mtuMaxTap_bytes;
@@ -53,15 +54,22 @@ export function checkRepeated(
   return findings;
 }
 
-function checkRoutes(tunnel: TunnelDraft, path: Path): Finding[] {
+/**
+ * @param path of the tunnel
+ * @param foreign whether next hops may be of another family than the prefix: those of an IPIP
+ *   tunnel are outer addresses
+ */
+export function checkRoutes(
+  list: readonly (Draft<RouteDocument> | undefined)[],
+  path: Path,
+  foreign: boolean,
+): Finding[] {
   const findings: Finding[] = [];
-  const list = tunnel.routes ?? [];
   list.forEach((route, index) => {
     if (route === undefined) return;
     const { to, via, onlink } = route;
-    // The next hop of an IPIP tunnel is an outer address: its family is the underlay's.
-    const sameFamily = tunnel.type === "ipip" || to === undefined || via === undefined;
-    if (!sameFamily && familyOf(to) !== familyOf(via)) {
+    const known = to !== undefined && via !== undefined;
+    if (!foreign && known && familyOf(to) !== familyOf(via)) {
       const expected = `an IPv${familyOf(to)} address, as in \`to\``;
       findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
     }
@@ -79,14 +87,14 @@ function checkRoutes(tunnel: TunnelDraft, path: Path): Finding[] {
   return [...findings, ...repeated];
 }
 
-/** Checks MTU, addresses and routes of one tunnel, whatever its type. */
-export function checkDevice(tunnel: TunnelDraft, path: Path): Finding[] {
+/** Checks MTU, addresses and routes of one tunnel with a device, whatever its type. */
+export function checkDevice(tunnel: DeviceDraft, path: Path): Finding[] {
   const addresses = (tunnel.addresses ?? []).map((text) =>
     text === undefined ? undefined : canonicalAddress(text.split("/")[0]),
   );
   return [
     ...checkMtu(tunnel, path),
     ...checkRepeated(addresses, [...path, "addresses"], "address"),
-    ...checkRoutes(tunnel, path),
+    ...checkRoutes(tunnel.routes ?? [], path, tunnel.type === "ipip"),
   ];
 }

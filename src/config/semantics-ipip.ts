@@ -39,8 +39,17 @@ function modeOf(tunnel: IpipDraft): Mode {
   return tunnel.mode ?? (outerFamily(tunnel) === 4 ? "ipip" : "ipip6");
 }
 
+/** What a tunnel carries, as far as that is known. */
+function carriedBy(tunnel: IpipDraft): readonly AddressFamily[] {
+  return INNER[modeOf(tunnel)];
+}
+
+const sameAddress = (a: string | undefined, b: string | undefined): boolean =>
+  a !== undefined && b !== undefined && canonicalAddress(a) === canonicalAddress(b);
+
+/** Where the outer source comes from. */
 function checkSource(tunnel: IpipDraft, path: Path): Finding[] {
-  const { name, dev, local, mode } = tunnel;
+  const { name, dev, local } = tunnel;
   const findings: Finding[] = [];
   if (!Object.hasOwn(tunnel, "local") && !Object.hasOwn(tunnel, "dev")) {
     const expected = "`local` (an address of this host, or any), `dev` (its device), or both";
@@ -50,92 +59,117 @@ function checkSource(tunnel: IpipDraft, path: Path): Finding[] {
     const expected = "a device of the underlay, not the tunnel itself";
     findings.push({ path: [...path, "dev"], at: "value", expected });
   }
-  const family = outerFamily(tunnel);
-  if (mode !== undefined && mode !== "any" && OUTER[mode] !== family) {
-    const expected = `a mode with IPv${family} outside (${family === 4 ? "ipip, sit, any" : "ipip6, ip6ip6, any"}), as the addresses have it`;
-    findings.push({ path: [...path, "mode"], at: "value", expected });
-  }
-  if (local === "any" && family === 6) {
-    const expected = "an IPv6 address of this host: only IPv4 takes its source from the route";
+  if (local === "any" && outerFamily(tunnel) === 6) {
+    const expected = "an IPv6 address of this host: only over IPv4 does the route give the source";
     findings.push({ path: [...path, "local"], at: "value", expected });
   }
   return findings;
 }
 
-function checkRemote(tunnel: IpipDraft, path: Path): Finding[] {
-  const { local, remote } = tunnel;
+/** A mode that says what is outside must agree with the addresses that say it too. */
+function checkMode(tunnel: IpipDraft, path: Path): Finding[] {
+  const { mode } = tunnel;
+  const family = outerFamily(tunnel);
+  if (mode === undefined || mode === "any" || OUTER[mode] === family) return [];
+  const modes = family === 4 ? "ipip, sit or any" : "ipip6, ip6ip6 or any";
+  const expected = `${modes}, because the outer addresses are IPv${family}`;
+  return [{ path: [...path, "mode"], at: "value", expected }];
+}
+
+function checkRemote({ local, remote }: IpipDraft, path: Path): Finding[] {
   if (remote === undefined || remote === "any" || local === undefined || local === "any") return [];
   const at = { path: [...path, "remote"], at: "value" } as const;
   if (familyOf(remote) !== familyOf(local)) {
     return [{ ...at, expected: `an IPv${familyOf(local)} address, as in \`local\`` }];
   }
-  if (canonicalAddress(remote) !== canonicalAddress(local)) return [];
+  if (!sameAddress(remote, local)) return [];
   return [{ ...at, expected: "an address other than local" }];
 }
 
-/** Next hops are outer addresses, whatever the family of the route. */
-function checkOverlay(tunnel: IpipDraft, path: Path): Finding[] {
-  const findings: Finding[] = [];
-  const mode = modeOf(tunnel);
-  const outer = outerFamily(tunnel);
-  const carried = INNER[mode];
-  const expectFamily = (
-    text: string | undefined,
-    allowed: readonly AddressFamily[],
-    what: string,
-    why: string,
-    ...steps: (string | number)[]
-  ) => {
-    if (text === undefined || allowed.includes(familyOf(text))) return;
-    const expected = `an IPv${allowed[0]} ${what} (${why})`;
-    findings.push({ path: [...path, ...steps], at: "value", expected });
-  };
-  const carries = `mode ${mode} carries IPv${carried[0]} only`;
-  const outside = `the outer header is IPv${outer}`;
-  (tunnel.addresses ?? []).forEach((address, index) => {
-    expectFamily(address, carried, "address", carries, "addresses", index);
-  });
-  (tunnel.routes ?? []).forEach((route, index) => {
-    expectFamily(route?.to, carried, "prefix", carries, "routes", index, "to");
-    expectFamily(route?.via, [outer], "address", outside, "routes", index, "via");
-    if (route?.via !== undefined && route.via === tunnel.local) {
-      const expected = "an address other than local";
-      findings.push({ path: [...path, "routes", index, "via"], at: "value", expected });
-    }
-  });
-  if (Array.isArray(tunnel.allow)) {
-    tunnel.allow.forEach((prefix, index) => {
-      expectFamily(prefix, [outer], "prefix", outside, "allow", index);
-    });
-  }
-  return findings;
+/** A finding unless `text` is of one of the families `allowed`. */
+function checkFamily(
+  text: string | undefined,
+  allowed: readonly AddressFamily[],
+  what: string,
+  path: Path,
+): Finding[] {
+  if (text === undefined || allowed.includes(familyOf(text))) return [];
+  return [{ path, at: "value", expected: `an IPv${allowed[0]} ${what}` }];
 }
 
 /**
- * Whoever does not set DF may be fragmented on the way, and fragments of a packet whose TTL does not
- * fall could loop for ever [ip-tunnel(8): "nopmtudisc" and a fixed ttl are incompatible].
+ * Next hops are outer addresses, whatever the family of the route, unless a remote gets everything:
+ * then they are what they are on any device, and no more than the kernel's business.
  */
-function checkDiscovery({ pmtudisc, ttl }: IpipDraft, path: Path): Finding[] {
-  if (pmtudisc !== false || ttl === "inherit" || ttl === 0) return [];
-  const expected = "`ttl: inherit` beside `pmtudisc: false`, as for `ip tunnel`";
-  return [{ path: [...path, "pmtudisc"], at: "value", expected }];
+function checkOverlay(tunnel: IpipDraft, path: Path): Finding[] {
+  const carried = carriedBy(tunnel);
+  const outer = outerFamily(tunnel);
+  const carries = `(mode ${modeOf(tunnel)} carries IPv${carried[0]} only)`;
+  const outside = `(the outer header is IPv${outer})`;
+  const toOne = tunnel.remote !== undefined && tunnel.remote !== "any";
+  const addresses = (tunnel.addresses ?? []).flatMap((address, index) =>
+    checkFamily(address, carried, `address ${carries}`, [...path, "addresses", index]),
+  );
+  const routes = (tunnel.routes ?? []).flatMap((route, index) => {
+    const at = [...path, "routes", index];
+    const { to, via } = route ?? {};
+    const hop = to !== undefined && toOne ? familyOf(to) : outer;
+    const why = toOne ? "(of the family of `to`: `remote` is the outer destination)" : outside;
+    return [
+      ...checkFamily(to, carried, `prefix ${carries}`, [...at, "to"]),
+      ...checkFamily(via, [hop], `address ${why}`, [...at, "via"]),
+      ...checkNextHop(via, tunnel, [...at, "via"]),
+    ];
+  });
+  const allow = Array.isArray(tunnel.allow) ? tunnel.allow : [];
+  const sources = allow.flatMap((prefix, index) =>
+    checkFamily(prefix, [outer], `prefix ${outside}`, [...path, "allow", index]),
+  );
+  return [...addresses, ...routes, ...sources];
+}
+
+function checkNextHop(via: string | undefined, { local }: IpipDraft, path: Path): Finding[] {
+  if (!sameAddress(via, local)) return [];
+  return [{ path, at: "value", expected: "an address other than local" }];
+}
+
+/**
+ * A packet that loops through tunnels with a TTL of their own ends only because it grows by a
+ * header each round and DF forbids its fragments [net/ipv4/ip_gre.c; ip-tunnel(8) refuses the same].
+ */
+function checkDiscovery(tunnel: IpipDraft, path: Path): Finding[] {
+  const { pmtudisc, ttl } = tunnel;
+  if (pmtudisc !== false) return [];
+  const at = { path: [...path, "pmtudisc"], at: "value" } as const;
+  if (outerFamily(tunnel) === 6) {
+    return [{ ...at, expected: "true: an outer IPv6 header has no DF bit to leave out" }];
+  }
+  const wrong = Object.hasOwn(tunnel, "ttl") && ttl === undefined;
+  if (wrong || ttl === "inherit" || ttl === 0) return [];
+  return [{ ...at, expected: "true, or `ttl: inherit` beside it, as for `ip tunnel`" }];
 }
 
 /** Checks one IPIP tunnel. */
 export function checkIpip(tunnel: IpipDraft, path: Path): Finding[] {
   return [
     ...checkSource(tunnel, path),
+    ...checkMode(tunnel, path),
     ...checkRemote(tunnel, path),
     ...checkOverlay(tunnel, path),
     ...checkDiscovery(tunnel, path),
   ];
 }
 
-/** What an IPIP tunnel is found by; undefined when it cannot be told. */
-export function ipipKey({ local, dev, remote, mode }: IpipDraft): string | undefined {
-  const source = local === undefined || local === "any" ? local : canonicalAddress(local);
-  if (source === undefined && dev === undefined) return undefined;
-  const carried = INNER[mode ?? modeOf({ local, dev, remote, mode })];
+/**
+ * What arriving packets find an IPIP tunnel by: the pair of outer addresses, once for each family
+ * that is carried. None when it cannot be told.
+ */
+export function ipipKeys(tunnel: IpipDraft): string[] {
+  const { local, dev, remote } = tunnel;
+  const source = local === undefined || local === "any" ? (local ?? dev) : canonicalAddress(local);
   const peer = remote ?? defaultValues.ipipRemote;
-  return JSON.stringify([source ?? dev, peer, carried]);
+  const wrong = Object.hasOwn(tunnel, "remote") && remote === undefined;
+  if (source === undefined || wrong) return [];
+  const to = peer === "any" ? peer : canonicalAddress(peer);
+  return carriedBy(tunnel).map((family) => JSON.stringify([source, to, family]));
 }

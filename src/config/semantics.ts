@@ -8,18 +8,22 @@ import { defaultValues } from "./default-values.js";
 import type { Finding } from "./problems.js";
 import type {
   ConfigDocument,
+  DeviceTunnelDocument,
   IpipTunnelDocument,
+  RouteTunnelDocument,
   TunnelDocument,
   VxlanTunnelDocument,
 } from "./schema.js";
 import { checkDevice } from "./semantics-device.js";
-import { checkIpip, ipipKey } from "./semantics-ipip.js";
+import { checkIpip, ipipKeys } from "./semantics-ipip.js";
+import { checkHostRoutes, checkRouteTunnel } from "./semantics-route.js";
 import { checkVxlan } from "./semantics-vxlan.js";
 import type { Draft } from "./validate.js";
 
 type TunnelDraft = Draft<TunnelDocument>;
 type VxlanDraft = Draft<VxlanTunnelDocument>;
 type IpipDraft = Draft<IpipTunnelDocument>;
+type RouteTunnelDraft = Draft<RouteTunnelDocument>;
 
 function isVxlan(tunnel: TunnelDraft): tunnel is VxlanDraft {
   return tunnel.type === "vxlan";
@@ -29,16 +33,22 @@ function isIpip(tunnel: TunnelDraft): tunnel is IpipDraft {
   return tunnel.type === "ipip";
 }
 
-/** What must be unlike in all tunnels; undefined when it cannot be told. */
+function isRoute(tunnel: TunnelDraft): tunnel is RouteTunnelDraft {
+  return tunnel.type === "route";
+}
+
+/** What must be unlike in all tunnels. */
 interface Identity {
-  key: string | undefined;
+  /** Each of which no other tunnel may have; none when they cannot be told. */
+  keys: readonly string[];
   /** The key of the tunnel that the finding points at. */
   at: string;
   expected: string;
 }
 
 function nameIdentity({ name }: TunnelDraft): Identity {
-  return { key: name, at: "name", expected: "a name that no other tunnel has" };
+  const keys = name === undefined ? [] : [name];
+  return { keys, at: "name", expected: "a name that no other tunnel has" };
 }
 
 /**
@@ -48,7 +58,7 @@ function vxlanIdentity({ vni, port, local, dev }: VxlanDraft): Identity {
   const source = local === undefined ? dev : canonicalAddress(local);
   const key = [vni, port ?? defaultValues.vxlanPort, source];
   return {
-    key: vni === undefined || source === undefined ? undefined : JSON.stringify(key),
+    keys: vni === undefined || source === undefined ? [] : [JSON.stringify(key)],
     at: "vni",
     expected: "a VNI that no other tunnel with the same port and local address has",
   };
@@ -100,9 +110,9 @@ function checkBoundSockets(tunnels: readonly [VxlanDraft, number][]): Finding[] 
 
 function ipipIdentity(tunnel: IpipDraft): Identity {
   return {
-    key: ipipKey(tunnel),
+    keys: ipipKeys(tunnel),
     at: tunnel.remote === undefined ? "name" : "remote",
-    expected: "a pair of local and remote that no other ipip tunnel has",
+    expected: "a pair of local and remote that no other ipip tunnel of the same mode has",
   };
 }
 
@@ -114,13 +124,10 @@ function checkUnique<T>(
   const first = new Map<string, number>();
   const findings: Finding[] = [];
   for (const [tunnel, index] of tunnels) {
-    const { key, at, expected } = identify(tunnel);
-    if (key === undefined) continue;
-    const earlier = first.get(key);
-    if (earlier === undefined) {
-      first.set(key, index);
-      continue;
-    }
+    const { keys, at, expected } = identify(tunnel);
+    const earlier = keys.map((key) => first.get(key)).find((other) => other !== undefined);
+    for (const key of keys) if (!first.has(key)) first.set(key, index);
+    if (earlier === undefined) continue;
     const words = `${expected} (tunnels[${earlier}] has it)`;
     findings.push({ path: ["tunnels", index, at], at: "value", expected: words });
   }
@@ -135,10 +142,16 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
   });
   const vxlan: [VxlanDraft, number][] = [];
   const ipip: [IpipDraft, number][] = [];
+  const routes: [RouteTunnelDraft, number][] = [];
   const findings: Finding[] = [];
   for (const [tunnel, index] of tunnels) {
     const path = ["tunnels", index];
-    findings.push(...checkDevice(tunnel, path));
+    if (isRoute(tunnel)) {
+      routes.push([tunnel, index]);
+      findings.push(...checkRouteTunnel(tunnel, path));
+      continue;
+    }
+    findings.push(...checkDevice(tunnel as Draft<DeviceTunnelDocument>, path));
     if (isVxlan(tunnel)) {
       vxlan.push([tunnel, index]);
       findings.push(...checkVxlan(tunnel, path));
@@ -154,5 +167,6 @@ export function checkSemantics(draft: Draft<ConfigDocument>): Finding[] {
     ...checkSharedSockets(vxlan),
     ...checkBoundSockets(vxlan),
     ...checkUnique(ipip, ipipIdentity),
+    ...checkHostRoutes(routes),
   ];
 }

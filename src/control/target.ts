@@ -26,6 +26,17 @@ export interface Loss {
   ingress: number | null;
 }
 
+/** What ICMP says of the way to a peer. */
+export interface UnreachableStatus {
+  /** "host-unreachable", "port-unreachable" ...: UNREACHABLE_NAMES of remotes/unreachable-rows.ts. */
+  error: string;
+  /** Router or host that said it last; null: not known. */
+  from: string | null;
+  s_ago: number;
+  /** How often it was said since the peer could last be reached. */
+  count: number;
+}
+
 /** A peer that a tunnel sends to or has heard from. */
 export interface RemoteStatus {
   address: string;
@@ -46,6 +57,8 @@ export interface RemoteStatus {
   macs?: number | undefined;
   /** Largest outer packet that reaches it unfragmented, as far as is known. */
   pmtu_bytes: number;
+  /** Absent: nobody said so lately, or it has been heard since. */
+  unreachable?: UnreachableStatus | undefined;
   /** Short words: "flood", "learned", "group" (a multicast group), "no-gso" ... */
   flags: string[];
   egress: Traffic;
@@ -70,6 +83,8 @@ export interface TunnelStatus {
   route_entries: number;
   /** Routes of the kernel over the device that are not in use; absent: there are none. */
   route_problems?: RouteProblems | undefined;
+  /** Routes that leave without encapsulation; absent for a tunnel without `direct`. */
+  direct_routes?: DirectRouteStatus[] | undefined;
   /** Absent: there are none. */
   notices?: Notice[] | undefined;
 }
@@ -93,6 +108,32 @@ export interface RouteProblems {
   beyond_limits: number;
 }
 
+/** A route without encapsulation. */
+export interface DirectRouteStatus {
+  to: string;
+  /** Underlay address of the peer. */
+  via: string;
+  /** Underlay device. */
+  dev: string;
+  metric: number;
+  /** missing: it could not be set, or somebody deleted it. */
+  state: "ok" | "missing";
+}
+
+/** A tunnel of type route. */
+export interface RouteTunnelStatus {
+  name: string;
+  type: "route";
+  routes: {
+    to: string;
+    via: string;
+    metric: number;
+    /** Absent while the next hop cannot be reached directly. */
+    dev?: string | undefined;
+    state: "ok" | "missing" | "unreachable";
+  }[];
+}
+
 export interface StatusReport {
   version: string;
   pid: number;
@@ -100,7 +141,9 @@ export interface StatusReport {
   workers: number;
   /** By feature: tso, uso, tun_checksum, udp_segment, udp_gro. */
   offloads: Record<string, OffloadState>;
+  /** Those with a device. */
   tunnels: TunnelStatus[];
+  route_tunnels: RouteTunnelStatus[];
 }
 
 /**

@@ -10,14 +10,17 @@
 
 import { randomBytes } from "node:crypto";
 import { native } from "#native";
-import type { Config } from "../config/effective.js";
+import type { Config, RouteConfig } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
+import { claimSocketPath } from "../control/socket-path.js";
 import { culvertVersion } from "../control/version.js";
 import { EventInbox } from "../events/event-inbox.js";
 import { NeighbourListeners, openNetlink } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
+import { UnreachableRows } from "../remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import type { Logger } from "../telemetry/log.js";
@@ -36,9 +39,11 @@ import { type KeepaliveParts, Keepalives } from "./keepalives.js";
 import { warnOfKernelTunnels } from "./kernel-tunnels.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
-import { ipipLocals, openTunnels } from "./open-tunnel.js";
+import { ipipEndpoints } from "./open-ipip.js";
+import { openTunnels } from "./open-tunnel.js";
 import { PathMtus } from "./path-mtus.js";
 import { Peers } from "./peers.js";
+import { PlainRoutes, plainRouteParts } from "./plain-routes.js";
 import { workerPlans } from "./plans.js";
 import { Progress } from "./progress.js";
 import { removeDevices } from "./remove-devices.js";
@@ -68,6 +73,7 @@ export class Daemon {
   #keepalives: Keepalives | undefined;
   #pathMtus: PathMtus | undefined;
   #mirror: RouteMirror | undefined;
+  #plainRoutes: PlainRoutes | undefined;
   /** As far as they were opened. */
   #tunnels: readonly TunnelRuntime[] = [];
 
@@ -109,6 +115,7 @@ export class Daemon {
     await this.#workers.stop();
     this.#events?.stop();
     this.#listeners?.close();
+    this.#plainRoutes?.stop();
     if (this.#rtnl !== undefined) removeDevices(this.#rtnl, this.#tunnels, this.#log);
     this.#descriptors.closeAll();
     this.#rtnl?.close();
@@ -123,9 +130,11 @@ export class Daemon {
     const rtnl = openNetlink();
     this.#rtnl = rtnl;
     const offloads = new Offloads(config.offloads);
-    const remotes = RemoteTable.create({ maxTunnels: config.tunnels.length });
+    // Tables have room for one tunnel at least, also where all are plain routes.
+    const maxTunnels = Math.max(1, deviceTunnels(config).length);
+    const remotes = RemoteTable.create({ maxTunnels });
     // One block more than workers: the main thread counts as well.
-    const blocks = { workers: workers + 1, maxTunnels: config.tunnels.length };
+    const blocks = { workers: workers + 1, maxTunnels };
     const counters = Counters.create(blocks);
     const sockets = new Sockets(descriptors, rtnl, workers, offloads.udpGro);
     const groups = new GroupSockets(descriptors, offloads.udpGro);
@@ -138,19 +147,23 @@ export class Daemon {
     };
     const tunnels = openTunnels(config, parts, new Progress(this.#log));
     this.#tunnels = tunnels;
-    const ipipReceivers = ipipLocals(tunnels).map((local) =>
-      sockets.raw({ local, dev: "" }, "receive"),
-    );
+    const ipipReceivers = ipipEndpoints(tunnels).map((endpoint) => ({
+      ...{ ...endpoint, fd: sockets.raw({ local: endpoint.local, dev: "" }, endpoint.protocol) },
+    }));
     const rows = KeepaliveRows.create(randomBytes(4).readUInt32BE());
-    const inbox = new EventInbox(workers, tunnels.length);
+    const unreachable = UnreachableRows.create(remotes.rows);
+    const inbox = new EventInbox(workers, maxTunnels);
     const events = this.#openEvents(tunnels, remotes, inbox);
     const planParts = {
       ...{ workers, busyPoll_us: config.busy_poll_us, tunnels },
       ...{ remotes, counters, descriptors, ipipReceivers, keepalives: rows, events: inbox },
+      unreachable,
     };
     warnOfLargeMtus(tunnels, this.#log);
     warnOfKernelTunnels(rtnl, tunnels, this.#log);
-    setUpLinks(rtnl, tunnels, this.#log, new Progress(this.#log));
+    const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels, peers);
+    const isTunnelled = (route: RouteConfig) => plainRoutes.isTunnelled(route);
+    setUpLinks(rtnl, tunnels, isTunnelled, this.#log, new Progress(this.#log));
     const mirror = new RouteMirror({ tunnels, peers, rtnl, log: this.#log });
     this.#mirror = mirror;
     await mirror.start();
@@ -161,24 +174,40 @@ export class Daemon {
     const keepalives = this.#startKeepalives({ tunnels, remotes, rows }, counters, workers, events);
     const context = {
       ...{ tunnels, remotes, peers, mirror, fdbEntries, changes, keepalives, counters },
-      ...{ rtnl, offloads, workers, started_s },
+      ...{ rtnl, offloads, unreachable, plainRoutes, workers, started_s },
     };
     events.start(changes);
     await this.#serve(context, events);
     this.#ageing = new Ageing(tunnels, peers, fdbEntries, events);
     this.#ageing.start();
     this.#pathMtus.start();
+    plainRoutes.watch();
     this.#log.info(
       {
         version: culvertVersion(),
         workers,
         offloads: offloads.summary(),
-        ...namesOf(tunnels),
+        ...namesOf(config),
         socket: config.control.socket,
         metrics: config.metrics.listen,
       },
       "forwarding",
     );
+  }
+
+  async #startPlainRoutes(
+    rtnl: NetlinkSocket,
+    tunnels: readonly TunnelRuntime[],
+    peers: Peers,
+  ): Promise<PlainRoutes> {
+    // Beside the control socket lies what the last daemon there has set: not while it lives.
+    await claimSocketPath(this.#config.control.socket);
+    const parts = plainRouteParts(rtnl, this.#log);
+    const plainRoutes = new PlainRoutes(this.#config, tunnels, parts);
+    this.#plainRoutes = plainRoutes;
+    for (const { tunnel, address } of plainRoutes.peers()) peers.acquire(tunnel, address);
+    plainRoutes.start();
+    return plainRoutes;
   }
 
   #openEvents(
@@ -234,9 +263,9 @@ export class Daemon {
 }
 
 /** For the log: the names of the tunnels, or of thousands their number. */
-function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | number } {
+function namesOf({ tunnels }: Config): { tunnels: string[] | number } {
   if (tunnels.length > MAX_LOGGED_NAMES) return { tunnels: tunnels.length };
-  return { tunnels: tunnels.map(({ config }) => config.name) };
+  return { tunnels: tunnels.map(({ name }) => name) };
 }
 
 /**
@@ -245,10 +274,9 @@ function namesOf(tunnels: readonly TunnelRuntime[]): { tunnels: string[] | numbe
 function warnOfLargeMtus(tunnels: readonly TunnelRuntime[], log: Logger): void {
   for (const { config, device, pathMtu_bytes: fits_bytes } of tunnels) {
     if (device.mtu_bytes <= fits_bytes) continue;
-    const fate = config.type === "vxlan" ? "sent in fragments or refused" : "refused";
     log.warn(
       { tunnel: config.name, mtu_bytes: device.mtu_bytes, fits_bytes },
-      `packets longer than ${fits_bytes} bytes will be ${fate}: better set "mtu: auto"`,
+      `packets longer than ${fits_bytes} bytes will be sent in fragments or refused: better set "mtu: auto"`,
     );
   }
 }

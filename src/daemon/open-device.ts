@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { DEVICE_TAP, DEVICE_TUN, native } from "#native";
-import type { TunnelConfig } from "../config/effective.js";
+import type { DeviceTunnelConfig } from "../config/effective.js";
 import { stableMac } from "../config/tunnel-mac.js";
 import { CulvertError } from "../errors.js";
 import { linkByName, setLink } from "../netlink/links.js";
@@ -12,7 +12,7 @@ import type { Descriptors } from "./descriptors.js";
 import { deviceError } from "./errno-error.js";
 import type { Offloads } from "./offloads.js";
 import { selfTest } from "./self-test.js";
-import type { DeviceQueues } from "./tunnel.js";
+import { carries, type DeviceQueues } from "./tunnel.js";
 
 const MACHINE_ID = "/etc/machine-id";
 
@@ -28,7 +28,7 @@ export interface OpenDeviceParts {
  * down.
  */
 export function openDevice(
-  config: TunnelConfig,
+  config: DeviceTunnelConfig,
   mtu_bytes: number,
   mac: string | undefined,
   parts: OpenDeviceParts,
@@ -54,13 +54,13 @@ export function openDevice(
     });
   }
   setLink(parts.rtnl, link.index, mac === undefined ? { mtu_bytes } : { mac, mtu_bytes });
-  if (!tap) quietIpv6(parts.rtnl, link.index);
+  if (config.type === "ipip" && !carries(config.mode, 6)) quietIpv6(parts.rtnl, link.index);
   return { name: config.name, ifindex: link.index, fds, kind, offloads, mtu_bytes };
 }
 
 /**
- * A TUN carries IPv4 only: without a link-local address the host sends no router solicitations
- * into it. A kernel without IPv6 refuses, and has none to send.
+ * A tunnel that carries IPv4 only: without a link-local address the host sends no router
+ * solicitations into it. A kernel without IPv6 refuses, and has none to send.
  */
 function quietIpv6(rtnl: NetlinkSocket, ifindex: number): void {
   try {
@@ -68,6 +68,23 @@ function quietIpv6(rtnl: NetlinkSocket, ifindex: number): void {
   } catch (error) {
     if (!(error instanceof CulvertError)) throw error;
   }
+}
+
+const MIN_MTU_BYTES = 68;
+
+/** Throws where an underlay device leaves less for packets of a tunnel than IPv4 needs. */
+export function requireMtu(
+  name: string,
+  mtu_bytes: number,
+  dev: string,
+  underlayMtu_bytes: number,
+): void {
+  if (mtu_bytes >= MIN_MTU_BYTES) return;
+  throw new CulvertError(
+    "CULVERT_MTU",
+    `tunnel ${name}: the MTU of ${dev}, ${underlayMtu_bytes} bytes, leaves no room for a tunnel`,
+    { hint: `raise it: ip link set ${dev} mtu 1500` },
+  );
 }
 
 /** The MAC of a VXLAN device: as configured, or the same after each restart and reboot. */

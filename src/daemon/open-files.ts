@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { CulvertError } from "../errors.js";
 
 /**
@@ -30,11 +31,12 @@ function readLimits(): string {
 
 /** Throws CULVERT_OPEN_FILES when the devices of a config alone come too near to the limit. */
 export function requireOpenFiles(config: Config, workers: number, limit = ownLimit): void {
-  const devices = config.tunnels.length * workers;
+  const { length: tunnels } = deviceTunnels(config);
+  const devices = tunnels * workers;
   const needed = devices + OTHER_FILES;
   if (devices <= OTHER_FILES || needed <= limit) return;
   throw openFilesError(
-    `${config.tunnels.length} tunnels with ${workers} workers need ${needed} open files`,
+    `${tunnels} tunnels with ${workers} workers need ${needed} open files`,
     limit,
   );
 }

@@ -3,7 +3,8 @@
 // what was opened until then.
 
 import { type PortRange, parsePortRange } from "../config/addresses.js";
-import type { Config, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import type { Config, VxlanTunnelConfig } from "../config/effective.js";
+import { deviceTunnels } from "../config/tunnel-kinds.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { type Underlay, underlayOf } from "../netlink/underlay.js";
@@ -14,18 +15,12 @@ import type { Descriptors } from "./descriptors.js";
 import type { FdbEntries } from "./fdb-entries.js";
 import type { GroupEndpoint, GroupSockets } from "./group-sockets.js";
 import type { Offloads } from "./offloads.js";
-import { openDevice, tunnelMac } from "./open-device.js";
+import { openDevice, requireMtu, tunnelMac } from "./open-device.js";
+import { openIpip } from "./open-ipip.js";
 import type { Peers } from "./peers.js";
 import type { Progress } from "./progress.js";
 import type { Endpoint, Sockets } from "./sockets.js";
-import {
-  type IpipRuntime,
-  ipipTables,
-  pathMtu_bytes,
-  type TunnelRuntime,
-  type VxlanRuntime,
-  vxlanTables,
-} from "./tunnel.js";
+import { pathMtu_bytes, type TunnelRuntime, type VxlanRuntime, vxlanTables } from "./tunnel.js";
 import { fillVxlan } from "./tunnel-tables.js";
 
 /** What opening a tunnel needs of the daemon. */
@@ -41,16 +36,17 @@ export interface OpenParts {
   readonly workers: number;
 }
 
-/** Opens the tunnels of a config in its order; a tunnel's index is its place. */
+/** Opens the tunnels with a device in their order; a tunnel's index is its place among them. */
 export function openTunnels(config: Config, parts: OpenParts, progress: Progress): TunnelRuntime[] {
-  const vxlan = config.tunnels.filter((tunnel) => tunnel.type === "vxlan");
+  const configs = deviceTunnels(config);
+  const vxlan = configs.filter((tunnel) => tunnel.type === "vxlan");
   const underlays = new Underlays(parts.rtnl);
   const places = new Map(
     vxlan.map((tunnel) => [tunnel.name, vxlanPlace(tunnel, parts, underlays)]),
   );
   refuseDuplicates(vxlan, places);
-  return config.tunnels.map((tunnel, index) => {
-    progress.report("devices opened", index, config.tunnels.length);
+  return configs.map((tunnel, index) => {
+    progress.report("devices opened", index, configs.length);
     if (tunnel.type === "ipip") return openIpip(tunnel, index, parts);
     return openVxlan(tunnel, index, parts, places.get(tunnel.name) as VxlanPlace);
   });
@@ -107,7 +103,7 @@ function openVxlan(
   const { local } = endpoint;
   const fits_bytes = pathMtu_bytes("vxlan", local, underlay.mtu_bytes);
   const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
-  requireMtu(config.name, mtu_bytes, underlay);
+  requireMtu(config.name, mtu_bytes, underlay.dev, underlay.mtu_bytes);
   const mac = tunnelMac(config.name, config.vni, config.mac, underlay.local);
   const sending = vxlanSenders(config, endpoint, parts);
   if (group !== undefined) {
@@ -159,34 +155,6 @@ function vxlanSenders(
   return { senders, socketCount, udpSegment: parts.offloads.udpSegment && checksum };
 }
 
-function openIpip(config: IpipTunnelConfig, index: number, parts: OpenParts): IpipRuntime {
-  const towards = config.remote === "any" ? undefined : config.remote;
-  const given = config.local === "any" ? undefined : config.local;
-  const underlay = underlayOf(parts.rtnl, { local: given, dev: config.dev, towards });
-  const local = ipOf(config.local === "any" ? "0.0.0.0" : underlay.local);
-  const fits_bytes = pathMtu_bytes("ipip", local, underlay.mtu_bytes);
-  const mtu_bytes = config.mtu === "auto" ? fits_bytes : config.mtu;
-  requireMtu(config.name, mtu_bytes, underlay);
-  const senders = Array.from({ length: parts.workers }, () =>
-    parts.sockets.raw({ local, dev: "" }, "send"),
-  );
-  const device = openDevice(config, mtu_bytes, undefined, parts);
-  parts.remotes.defineTunnel(index, 0, 0);
-  return {
-    type: "ipip",
-    config,
-    index,
-    local,
-    underlayMtu_bytes: underlay.mtu_bytes,
-    pathMtu_bytes: fits_bytes,
-    device,
-    remote: towards === undefined ? undefined : ipOf(towards),
-    remoteRow: towards === undefined ? -1 : parts.peers.acquire(index, towards),
-    senders,
-    ...ipipTables(),
-  };
-}
-
 /**
  * Two tunnels may share address and port, or group and port, but not a VNI on them; only now is
  * every local address known.
@@ -215,22 +183,4 @@ function refuseDuplicates(
       seen.set(`${socket} ${vni}`, name);
     }
   }
-}
-
-const MIN_MTU_BYTES = 68;
-
-function requireMtu(name: string, mtu_bytes: number, underlay: Underlay): void {
-  if (mtu_bytes >= MIN_MTU_BYTES) return;
-  throw new CulvertError(
-    "CULVERT_MTU",
-    `tunnel ${name}: the MTU of ${underlay.dev}, ${underlay.mtu_bytes} bytes, leaves no room for a tunnel`,
-    { hint: `raise it: ip link set ${underlay.dev} mtu 1500` },
-  );
-}
-
-/** Local addresses of IPIP tunnels, each once: the raw sockets to receive on. */
-export function ipipLocals(tunnels: readonly TunnelRuntime[]): IpAddress[] {
-  const locals = new Map<number, IpAddress>();
-  for (const { type, local } of tunnels) if (type === "ipip") locals.set(local.w3, local);
-  return [...locals.values()];
 }

@@ -56,9 +56,8 @@ export class PathMtus {
     const entry = this.#remotes.get(row);
     const tunnel = entry === undefined ? undefined : this.#tunnels[entry.tunnel];
     if (entry === undefined || tunnel === undefined) return false;
-    const dev = tunnel.config.type === "vxlan" ? (tunnel.config.dev ?? "") : "";
     this.#address.set(entry.address);
-    const path_bytes = this.#query(entry.family, this.#address, dev);
+    const path_bytes = this.#query(entry.family, this.#address, tunnel.config.dev ?? "");
     setPathMtu(this.#remotes.rows, row, Math.max(0, path_bytes));
     return true;
   }

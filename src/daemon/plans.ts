@@ -2,18 +2,31 @@
 // shared tables.
 
 import { native } from "#native";
-import type { IpipMode, VxlanTunnelConfig } from "../config/effective.js";
+import type { VxlanTunnelConfig } from "../config/effective.js";
 import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
 import type { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
+import type { UnreachableRows } from "../remotes/unreachable-rows.js";
 import type { Counters } from "../telemetry/counters.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
-import type { DeviceQueues, IpipRuntime, TunnelRuntime, VxlanRuntime } from "./tunnel.js";
-import type { DevicePlan, IpipTunnelPlan, VxlanTunnelPlan, WorkerPlan } from "./worker-plan.js";
+import {
+  carries,
+  type DeviceQueues,
+  type IpipRuntime,
+  type TunnelRuntime,
+  type VxlanRuntime,
+} from "./tunnel.js";
+import type {
+  DevicePlan,
+  IpipReceiverPlan,
+  IpipTunnelPlan,
+  VxlanTunnelPlan,
+  WorkerPlan,
+} from "./worker-plan.js";
 
 export interface PlanParts {
   readonly workers: number;
@@ -21,11 +34,12 @@ export interface PlanParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
   readonly keepalives: KeepaliveRows;
+  readonly unreachable: UnreachableRows;
   readonly counters: Counters;
   readonly events: EventInbox;
   readonly descriptors: Descriptors;
   /** Sockets that receive IP protocol 4. */
-  readonly ipipReceivers: readonly number[];
+  readonly ipipReceivers: readonly IpipReceiverPlan[];
 }
 
 const NO_SOCKET = -1;
@@ -41,6 +55,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       busyPoll_us: parts.busyPoll_us,
       remotes: parts.remotes.sharedState(),
       keepalives: parts.keepalives.sharedState(),
+      unreachable: parts.unreachable.sharedState(),
       counters: parts.counters.sharedState(),
       events: parts.events.workerState(worker),
       vxlan: parts.tunnels
@@ -49,7 +64,7 @@ export function workerPlans(parts: PlanParts): WorkerPlan[] {
       ipip: parts.tunnels
         .filter((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")
         .map((tunnel) => ipipPlan(tunnel, worker)),
-      ipipReceiveSockets: worker === 0 ? parts.ipipReceivers : [],
+      ipipReceivers: worker === 0 ? parts.ipipReceivers : [],
     };
   });
 }
@@ -110,9 +125,6 @@ function vxlanPlan(tunnel: VxlanRuntime, worker: number): VxlanTunnelPlan {
   };
 }
 
-const CARRIES_4: ReadonlySet<IpipMode> = new Set(["ipip", "ipip6", "any"]);
-const CARRIES_6: ReadonlySet<IpipMode> = new Set(["sit", "ip6ip6", "any"]);
-
 function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
   const { config, remoteRow } = tunnel;
   return {
@@ -122,8 +134,8 @@ function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
     local: tunnel.local,
     remote: tunnel.remote,
     remoteRow,
-    carries4: CARRIES_4.has(config.mode),
-    carries6: CARRIES_6.has(config.mode),
+    carries4: carries(config.mode, 4),
+    carries6: carries(config.mode, 6),
     ttl: config.ttl === "inherit" ? 0 : config.ttl,
     tos: config.tos === "inherit" ? -1 : config.tos & ~ECN_MASK,
     pmtudisc: config.pmtudisc,
@@ -131,6 +143,7 @@ function ipipPlan(tunnel: IpipRuntime, worker: number): IpipTunnelPlan {
     underlayMtu_bytes: tunnel.underlayMtu_bytes,
     allow: allowedSources(config.allow),
     routes: tunnel.routes.sharedState(),
-    sendSocket: tunnel.senders[worker],
+    dev: config.dev ?? "",
+    sendSockets: tunnel.senders[worker],
   };
 }

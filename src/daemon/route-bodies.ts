@@ -17,7 +17,7 @@ export interface BodyHop {
 
 type Said = "family" | "table" | "metric" | "tos" | "protocol" | "scope";
 
-export interface RouteBody extends Pick<RouteMessage, Said | "sourced" | "nexthopObject"> {
+export interface RouteBody extends Pick<RouteMessage, Said | "source" | "nexthopObject"> {
   readonly key: string;
   /** Over this device only. */
   readonly hops: readonly BodyHop[];
@@ -31,11 +31,11 @@ export interface RouteBody extends Pick<RouteMessage, Said | "sourced" | "nextho
 const MAX_WEIGHT = 256;
 
 function keyOf(message: RouteMessage, hops: readonly RouteHop[]): string {
-  const { family, table, metric, tos, protocol, scope, sourced, nexthopObject } = message;
+  const { family, table, metric, tos, protocol, scope, source, nexthopObject } = message;
   const texts = hops.map(
     ({ gateway, weight, dead, onlink }) => `${gateway?.join(":")}*${weight}${dead}${onlink}`,
   );
-  return `${family} ${table} ${metric} ${tos} ${protocol} ${scope} ${sourced} ${nexthopObject} ${texts}`;
+  return `${family} ${table} ${metric} ${tos} ${protocol} ${scope} ${source} ${nexthopObject} ${texts}`;
 }
 
 export class RouteBodies {
@@ -96,8 +96,8 @@ export class RouteBodies {
     const key = keyOf(message, given);
     const known = this.#bodies.get(key);
     if (known !== undefined) return this.#used(known);
-    const { family, table, metric, tos, protocol, scope, sourced, nexthopObject } = message;
-    const said = { family, table, metric, tos, protocol, scope, sourced, nexthopObject };
+    const { family, table, metric, tos, protocol, scope, source, nexthopObject } = message;
+    const said = { family, table, metric, tos, protocol, scope, source, nexthopObject };
     const hops = given.map((hop) => this.#hop(hop));
     const body: RouteBody = { ...said, key, hops, users: 0, alone: [] };
     body.alone.push(body);
@@ -125,7 +125,7 @@ export class RouteBodies {
 
   #count(body: RouteBody, by: 1 | -1): void {
     body.users += by;
-    if (body.sourced) this.sourced += by;
+    if (body.source !== undefined) this.sourced += by;
     if (body.nexthopObject) this.nexthopObjects += by;
     if (body.hops.some(({ problem }) => problem === "unreachable")) this.unreachable += by;
     if (body.hops.some(({ problem }) => problem === "full")) this.full += by;

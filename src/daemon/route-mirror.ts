@@ -1,10 +1,11 @@
-// The kernel's routes over the devices of ipip tunnels, whoever set them, mirrored into the tunnels'
-// tables: dump, then follow; dump again when something was lost or happened that the kernel does not
-// tell. What a route means is tunnel-routes.ts; here is when to read them, and what to say about it.
+// The kernel's routes over the devices of ipip tunnels, whoever set them, mirrored into the
+// tunnels' tables: dump, then follow; dump again when something was lost or happened that the
+// kernel does not tell. What a route means is tunnel-routes.ts; here is when to read them, and what
+// to say about it.
 //
-// The kernel does not tell which IPv4 routes go when a link goes down or loses its last address, nor
-// any that go with a nexthop object (seen with Linux 6.18): all routes of the device are read again
-// then. Reading and taking over is done in steps, so that others have their turn.
+// The kernel does not tell which IPv4 routes go when a link goes down or loses its last address,
+// nor any that go with a nexthop object (seen with Linux 6.18): all routes of the device are read
+// again then. Reading and taking over is done in steps, so that others have their turn.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { CulvertError } from "../errors.js";

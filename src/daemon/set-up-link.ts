@@ -11,6 +11,7 @@ import { addRoute, getRoute } from "../netlink/routes.js";
 import type { Logger } from "../telemetry/log.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { ipOf } from "./addresses.js";
+import { deviceRoute } from "./device-route.js";
 import type { Progress } from "./progress.js";
 import { recursionError } from "./recursion-guard.js";
 import type { IpipRuntime, TunnelRuntime } from "./tunnel.js";
@@ -18,10 +19,12 @@ import type { IpipRuntime, TunnelRuntime } from "./tunnel.js";
 /**
  * Brings the tunnels' devices into the state their config asks for. Throws what rtnetlink refuses,
  * with its cure.
+ * @param isTunnelled whether a route goes over the device; `direct` has others leave without
  */
 export function setUpLinks(
   rtnl: NetlinkSocket,
   tunnels: readonly TunnelRuntime[],
+  isTunnelled: (route: RouteConfig) => boolean,
   log: Logger,
   progress: Progress,
 ): void {
@@ -37,7 +40,7 @@ export function setUpLinks(
       const { neighbors } = tunnel.config;
       for (const neighbor of neighbors) replaceNeighbour(rtnl, { ifindex, ...neighbor });
     }
-    for (const route of tunnel.config.routes) {
+    for (const route of tunnel.config.routes.filter(isTunnelled)) {
       const key = `${route.to} metric ${route.metric}`;
       const other = routed.get(key);
       if (addUnlessOurs(rtnl, ifindex, asKernelTakesIt(tunnel, route), other !== undefined)) {
@@ -88,11 +91,11 @@ function deviceTo(rtnl: NetlinkSocket, address: string): number | undefined {
 function addUnlessOurs(
   rtnl: NetlinkSocket,
   ifindex: number,
-  { to, via, onlink, metric }: RouteConfig,
+  route: RouteConfig,
   known: boolean,
 ): boolean {
   try {
-    addRoute(rtnl, { to, via, ifindex, onlink, ...(metric === 0 ? {} : { metric }) });
+    addRoute(rtnl, deviceRoute(ifindex, route));
     return true;
   } catch (error) {
     if (known && hasCode(error, "CULVERT_EXISTS")) return false;

@@ -5,22 +5,25 @@
 
 import {
   native,
+  SOCKET_ERRORS,
   SOCKET_GRO,
   SOCKET_HEADER_INCLUDED,
   SOCKET_REUSE_PORT,
   SOCKET_SEND_ONLY,
   SOCKET_ZERO_CHECKSUM_RX,
 } from "#native";
+import type { IpipMode } from "../config/effective.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
 import { EADDRINUSE } from "../packet/errno.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
-import { PROTOCOL_IPIP, PROTOCOL_RAW } from "../wire/ip-protocol.js";
+import { PROTOCOL_IPIP, PROTOCOL_IPV6, PROTOCOL_RAW } from "../wire/ip-protocol.js";
 import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
 import { type SendOptions, SendPools, sendFlags } from "./send-pools.js";
+import { carries } from "./tunnel.js";
 
 /**
  * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does
@@ -45,6 +48,9 @@ interface Receivers {
   sendFlags: number | undefined;
 }
 
+/** In place of a descriptor: what it were for never happens. */
+const NO_SOCKET = -1;
+
 const nameOf = ({ local, dev }: Endpoint, port: number): string =>
   `${textOf(local)}%${dev}:${port}`;
 const family = (address: IpAddress): 4 | 6 => (isIpv4(address) ? 4 : 6);
@@ -60,6 +66,8 @@ export class Sockets {
   readonly #receivers = new Map<string, Receivers>();
   /** Devices of receiving sockets, "" among them. */
   readonly #devices = new Set<string>();
+  /** By "address%dev:protocol worker". */
+  readonly #rawSenders = new Map<string, number>();
 
   constructor(descriptors: Descriptors, rtnl: NetlinkSocket, workers: number, udpGro: boolean) {
     this.#descriptors = descriptors;
@@ -128,15 +136,38 @@ export class Sockets {
     return [own.sockets[worker]];
   }
 
-  /** A raw socket that sends IPIP packets with their outer header, or receives those to `local`. */
-  raw(endpoint: Endpoint, direction: "send" | "receive"): number {
-    const sending = direction === "send";
-    const flags = sending ? SOCKET_SEND_ONLY | SOCKET_HEADER_INCLUDED : 0;
-    const { local, dev } = endpoint;
-    // Protocol 255 only sends, so it never takes a copy of what arrives [raw(7)].
-    const protocol = sending ? PROTOCOL_RAW : PROTOCOL_IPIP;
+  /**
+   * A raw socket that receives packets to `local`, and errors about those from there.
+   * @param protocol 4 (IPv4) or 41 (IPv6): what they carry
+   */
+  raw(endpoint: Endpoint, protocol: number): number {
+    // What ICMP errors quote shall begin with the outer header: it says whether it is ours.
+    return this.#openRaw(endpoint, protocol, SOCKET_ERRORS | SOCKET_HEADER_INCLUDED);
+  }
+
+  /**
+   * What one worker sends IPIP packets through, by RAW_*: the same sockets for the same endpoint.
+   * @param mode what is carried decides which fragments there can be
+   */
+  rawSenders(endpoint: Endpoint, mode: IpipMode, worker: number): readonly number[] {
+    const included = SOCKET_SEND_ONLY | SOCKET_HEADER_INCLUDED;
+    const shared = (protocol: number, flags: number): number => {
+      const key = `${nameOf(endpoint, protocol)} ${worker}`;
+      const fd = this.#rawSenders.get(key) ?? this.#openRaw(endpoint, protocol, flags);
+      this.#rawSenders.set(key, fd);
+      return fd;
+    };
+    return [
+      // Protocol 255 only sends, so it never takes a copy of what arrives [raw(7)].
+      shared(PROTOCOL_RAW, included),
+      carries(mode, 4) ? shared(PROTOCOL_IPIP, SOCKET_SEND_ONLY) : NO_SOCKET,
+      carries(mode, 6) ? shared(PROTOCOL_IPV6, SOCKET_SEND_ONLY) : NO_SOCKET,
+    ];
+  }
+
+  #openRaw({ local, dev }: Endpoint, protocol: number, flags: number): number {
     const fd = native.rawOpen(family(local), protocol, words(local), dev, flags, BUFFER_BYTES);
-    if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(endpoint.local)}`, fd, undefined);
+    if (fd < 0) throw socketError(`raw IPIP socket on ${textOf(local)}`, fd, undefined);
     return this.#descriptors.own(fd);
   }
 

@@ -1,12 +1,12 @@
 // The kernel's routes over the device of one ipip tunnel, and which of them the data plane uses.
 //
-// Theory of operation. Of each prefix the routes are kept in the order in which the kernel would use
-// them (compareBodies; among equals its own order); the first that has a usable next hop stands in
-// the tunnel's table. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
+// Theory of operation. Of each prefix the routes are kept in the order in which the kernel would
+// use them (compareBodies; among equals its own order); the first that has a usable next hop stands
+// in the tunnel's table. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
 // each route of a dump, then `finishSync`, which makes the difference in steps. In between `change`
 // keeps both the old and the new state up to date.
 // Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
-// is shared (route-bodies.ts): some 10 MiB for 100,000 routes.
+// is shared (route-bodies.ts).
 // Limits: MAX_ROUTES prefixes of each family, MAX_ROUTES_PER_PREFIX. What is beyond is counted.
 
 import type { AddressWords, RouteMessage } from "../netlink/route-messages.js";

@@ -1,5 +1,5 @@
-// Fills the tables of a VXLAN tunnel from its config, when it is opened. The routes of ipip tunnels are
-// the kernel's: route-mirror.ts.
+// Fills the tables of a VXLAN tunnel from its config, when it is opened. The routes of ipip tunnels
+// are the kernel's: route-mirror.ts.
 
 import { CulvertError } from "../errors.js";
 import { FDB_PERMANENT, FDB_ROUTER } from "../fdb/fdb.js";

@@ -2,7 +2,7 @@
 // descriptors, and its tables. Plain data and table set-up; opening is open-tunnel.ts, showing and
 // changing is control/.
 
-import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import type { IpipMode, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodLists } from "../fdb/flood-lists.js";
 import { bumBuckets } from "../forwarding/bum-limit.js";
@@ -13,6 +13,7 @@ import { monotonicMilliseconds } from "../shared-memory/clock.js";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
 import { type IpAddress, isIpv4 } from "../wire/ip-address.js";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.js";
+import { IPV6_HEADER_BYTES } from "../wire/ipv6.js";
 import type { Mac } from "../wire/mac.js";
 import { VXLAN_OVERHEAD_V4_BYTES, VXLAN_OVERHEAD_V6_BYTES } from "../wire/vxlan.js";
 
@@ -65,22 +66,32 @@ export interface IpipRuntime extends CommonTunnel {
   readonly remote: IpAddress | undefined;
   /** Row of the remote of a point-to-point tunnel, -1 for one-to-many. */
   readonly remoteRow: number;
-  /** Sending sockets, one per worker. */
-  readonly senders: readonly number[];
+  /** Sending sockets of each worker, by RAW_*. */
+  readonly senders: readonly (readonly number[])[];
 }
 
 export type TunnelRuntime = VxlanRuntime | IpipRuntime;
 
+const CARRIES_4: ReadonlySet<IpipMode> = new Set(["ipip", "ipip6", "any"]);
+const CARRIES_6: ReadonlySet<IpipMode> = new Set(["sit", "ip6ip6", "any"]);
+
+/** Does a tunnel of this mode carry packets of an IP version? */
+export function carries(mode: IpipMode, version: 4 | 6): boolean {
+  return (version === 4 ? CARRIES_4 : CARRIES_6).has(mode);
+}
+
 /**
  * What a tunnel leaves of the underlay's MTU for an inner IP packet, by its type and the family of
- * its local address: VXLAN 50 or 70 bytes less, IPIP 20.
+ * its local address: VXLAN 50 or 70 bytes less, IPIP 20 or 40.
  */
 export function pathMtu_bytes(
   type: "vxlan" | "ipip",
   local: IpAddress,
   underlayMtu_bytes: number,
 ): number {
-  if (type === "ipip") return underlayMtu_bytes - IPV4_HEADER_BYTES;
+  if (type === "ipip") {
+    return underlayMtu_bytes - (isIpv4(local) ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
+  }
   return underlayMtu_bytes - (isIpv4(local) ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES);
 }
 

@@ -12,6 +12,7 @@ import type { KeepaliveRowsState } from "../remotes/keepalive-rows.js";
 import type { RemoteTableState } from "../remotes/remote-table.js";
 import type { RouteTableState } from "../routes/route-table.js";
 import type { CountersState } from "../telemetry/counters.js";
+import type { IpAddress } from "../wire/ip-address.js";
 
 /** One queue of a device. */
 export interface DevicePlan {
@@ -48,7 +49,21 @@ export interface IpipTunnelPlan extends IpipSettings {
   readonly device: DevicePlan;
   readonly allow: AllowedSources;
   readonly routes: RouteTableState;
-  readonly sendSocket: number;
+  /** Underlay device that the sending sockets are bound to, or "". */
+  readonly dev: string;
+  /** Descriptors by RAW_*, see `RawSender`. */
+  readonly sendSockets: readonly number[];
+}
+
+/** A raw socket that receives. */
+export interface IpipReceiverPlan {
+  readonly fd: number;
+  /** Of the outer header. */
+  readonly family: 4 | 6;
+  /** Of the outer header: 4 carries IPv4, 41 IPv6. */
+  readonly protocol: number;
+  /** Address that it is bound to. */
+  readonly local: IpAddress;
 }
 
 export interface WorkerPlan {
@@ -58,15 +73,17 @@ export interface WorkerPlan {
   readonly busyPoll_us: number;
   readonly remotes: RemoteTableState;
   readonly keepalives: KeepaliveRowsState;
+  /** Of `UnreachableRows`. */
+  readonly unreachable: SharedArrayBuffer;
   readonly counters: CountersState;
   readonly events: WorkerEventsState;
   readonly vxlan: readonly VxlanTunnelPlan[];
   readonly ipip: readonly IpipTunnelPlan[];
   /**
-   * Sockets that receive IP protocol 4, one per local address. Only worker 0 has them: of two raw
+   * Sockets that receive, one per local address and protocol. Only worker 0 has them: of two raw
    * sockets with the same address each would get every packet.
    */
-  readonly ipipReceiveSockets: readonly number[];
+  readonly ipipReceivers: readonly IpipReceiverPlan[];
 }
 
 /** What a worker tells the main thread. */

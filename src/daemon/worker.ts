@@ -8,12 +8,15 @@ import { WorkerEvents } from "../events/worker-events.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodLists } from "../fdb/flood-lists.js";
 import { BumQueue } from "../forwarding/bum-queue.js";
+import { InnerErrors } from "../forwarding/inner-errors.js";
 import { IpipEgress } from "../forwarding/ipip-egress.js";
+import { IpipErrors } from "../forwarding/ipip-errors.js";
 import { IpipIngress } from "../forwarding/ipip-ingress.js";
 import type { IpipTunnel } from "../forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../forwarding/keepalive-responder.js";
 import { PathErrors } from "../forwarding/path-errors.js";
 import { SourcePolicy } from "../forwarding/source-policy.js";
+import { TunnelLookup } from "../forwarding/tunnel-lookup.js";
 import { VxlanEgress } from "../forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../forwarding/vxlan-ingress.js";
 import type { VxlanTunnel } from "../forwarding/vxlan-tunnel.js";
@@ -24,6 +27,7 @@ import { EgressBatch } from "../packet/egress-batch.js";
 import { IngressBatch } from "../packet/ingress-batch.js";
 import { KeepaliveRows } from "../remotes/keepalive-rows.js";
 import { RemoteTable } from "../remotes/remote-table.js";
+import { UnreachableRows } from "../remotes/unreachable-rows.js";
 import { RouteReader } from "../routes/route-table.js";
 import { RemoteTotals, WorkerCounters } from "../telemetry/counters.js";
 import {
@@ -33,8 +37,10 @@ import {
   UdpDatagrams,
   UdpSender,
 } from "../underlay/native-underlay.js";
+import { PROTOCOL_IPIP } from "../wire/ip-protocol.js";
 import type {
   DevicePlan,
+  IpipReceiverPlan,
   IpipTunnelPlan,
   VxlanTunnelPlan,
   WorkerMessage,
@@ -60,10 +66,13 @@ class WorkerParts {
   readonly queueHandle: EgressHandle;
   readonly ingressHandle: IngressHandle;
   readonly remotes: RemoteTable;
+  readonly unreachable: UnreachableRows;
   readonly counters: WorkerCounters;
   readonly events: WorkerEvents;
   readonly writer: RunWriter;
   readonly errors: PathErrors;
+  /** By number of the IPIP tunnel. */
+  readonly innerErrors = new Map<number, InnerErrors>();
   /** Sockets whose errors are taken already: tunnels may share them. */
   readonly polled: Set<number>;
   readonly #keepalives: KeepaliveResponder;
@@ -72,6 +81,7 @@ class WorkerParts {
 
   constructor(plan: WorkerPlan) {
     this.remotes = RemoteTable.attach(plan.remotes);
+    this.unreachable = UnreachableRows.attach(plan.unreachable, this.remotes.rows);
     this.counters = new WorkerCounters(plan.counters, plan.worker);
     this.events = new WorkerEvents(plan.events, this.counters);
     this.#keepalives = new KeepaliveResponder({
@@ -86,7 +96,7 @@ class WorkerParts {
     this.queueHandle = this.#register(this.queue.batch);
     this.ingressHandle = handle(native.ingressCreate(this.ingress.arena, this.ingress.runs));
     this.writer = new RunWriter(this.ingress, this.counters);
-    this.errors = new PathErrors(this.remotes, this.counters);
+    this.errors = new PathErrors(this.remotes, this.unreachable, this.counters);
     this.polled = new Set(plan.vxlan.map(({ receiveSocket }) => receiveSocket));
   }
 
@@ -177,9 +187,33 @@ function addDevice(
   loop.add({ fd, name: `device ${name}`, run: (_now_s, now_ms) => egress.run(MAX_FRAMES, now_ms) });
 }
 
-function addReceiver(loop: WorkerLoop, name: string, ingress: VxlanIngress | IpipIngress): void {
-  const run = (now_s: number, now_ms: number) => ingress.run(RECEIVE_SLOTS, now_s, now_ms);
-  loop.add({ fd: ingress.receiver.fd, name, run });
+/** Errors about packets that left by other sockets wait in the one that receives. */
+function addRawReceiver(
+  loop: WorkerLoop,
+  plan: IpipReceiverPlan,
+  tunnels: readonly IpipTunnel[],
+  parts: WorkerParts,
+): void {
+  const { ingress: batch, writer, counters, events, remotes, unreachable } = parts;
+  const receiver = new NativeReceiver(plan.fd, "raw", parts.ingressHandle);
+  const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
+  for (const tunnel of tunnels) ingress.add(tunnel);
+  const ours = tunnels.filter(
+    (tunnel) =>
+      tunnel.family === plan.family &&
+      (plan.protocol === PROTOCOL_IPIP ? tunnel.carries4 : tunnel.carries6),
+  );
+  const errors = new IpipErrors({
+    ...{ family: plan.family, protocol: plan.protocol, local: plan.local },
+    ...{ tunnels: new TunnelLookup(ours), answers: parts.innerErrors },
+    ...{ remotes, unreachable, counters },
+  });
+  const queue = new SocketErrors(plan.fd, "");
+  const run = (now_s: number, now_ms: number) => {
+    const moved = ingress.run(RECEIVE_SLOTS, now_s, now_ms);
+    return moved < 0 && errors.drain(queue, now_s) > 0 ? 0 : moved;
+  };
+  loop.add({ fd: plan.fd, name: "raw socket", run });
 }
 
 function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): IpipTunnel {
@@ -191,8 +225,10 @@ function addIpip(plan: IpipTunnelPlan, parts: WorkerParts, loop: WorkerLoop): Ip
     routes: new RouteReader(plan.routes),
     device,
   };
-  const sender = new RawSender(plan.sendSocket, egressHandle);
-  const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters });
+  const sender = new RawSender(plan.sendSockets, plan.dev, egressHandle);
+  const inner = new InnerErrors(tunnel, parts.unreachable, counters);
+  parts.innerErrors.set(tunnel.index, inner);
+  const forward = new IpipEgress({ tunnel, batch: egress, sender, remotes, counters, inner });
   addDevice(loop, device, plan.device.name, forward);
   return tunnel;
 }
@@ -211,13 +247,7 @@ function main(plan: WorkerPlan): void {
   });
   for (const tunnel of plan.vxlan) addVxlan(tunnel, parts, loop);
   const ipip = plan.ipip.map((tunnel) => addIpip(tunnel, parts, loop));
-  for (const fd of plan.ipipReceiveSockets) {
-    const receiver = new NativeReceiver(fd, "raw", parts.ingressHandle);
-    const { ingress: batch, writer, counters, events } = parts;
-    const ingress = new IpipIngress({ receiver, batch, writer, counters, events });
-    for (const tunnel of ipip) ingress.add(tunnel);
-    addReceiver(loop, "raw socket", ingress);
-  }
+  for (const receiver of plan.ipipReceivers) addRawReceiver(loop, receiver, ipip, parts);
   native.threadSetSlice(SLICE_US);
   send({ kind: "ready" });
   loop.run(() => receiveMessageOnPort(port)?.message === "stop");

@@ -17,6 +17,7 @@
 import {
   SEND_BYTES,
   SEND_FLAGS,
+  SEND_FRAGMENTS,
   SEND_FRAME,
   SEND_HEADER_BYTES,
   SEND_NO_GSO,
@@ -87,6 +88,9 @@ export class SendList {
       if (sent > 0) {
         const inner_bytes = sends[at + SEND_BYTES] - sent * sends[at + SEND_HEADER_BYTES];
         this.#countSent(tunnel, sends[at + SEND_REMOTE], sent, inner_bytes);
+        if ((sends[at + SEND_FLAGS] & SEND_FRAGMENTS) !== 0) {
+          this.#counters.addTunnel(tunnel, TunnelCounter.fragmented, sent);
+        }
       }
       if (result >= 0) continue;
       if (this.#canRepeat(row, -result, repeatable, handler)) {

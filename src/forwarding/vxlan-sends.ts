@@ -7,6 +7,8 @@
 
 import {
   MAX_SENDS,
+  SEND_FLAGS,
+  SEND_FRAGMENTS,
   SEND_NO_GSO,
   SEND_PARTIAL_CHECKSUM,
   SEND_REMOTE,
@@ -22,6 +24,7 @@ import type { WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlaySender } from "../underlay/underlay.js";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.js";
+import { locateFrame } from "../wire/locate.js";
 import {
   VXLAN_HEADER_BYTES,
   VXLAN_OVERHEAD_V4_BYTES,
@@ -69,7 +72,7 @@ export class VxlanSends implements TooBigHandler {
     this.#sender = parts.sender;
     this.#counters = parts.counters;
     this.#sends = new SendList(parts.batch, parts.remotes, parts.counters);
-    this.#tooBig = new TooBig(parts.tunnel, parts.batch, parts.counters);
+    this.#tooBig = new TooBig(parts.tunnel, parts.batch, parts.counters, locateFrame);
     this.#header = new VxlanHeader(parts.tunnel, parts.remotes);
     this.#defaultFlags = parts.udpSegment ? 0 : SEND_NO_GSO;
   }
@@ -139,7 +142,9 @@ export class VxlanSends implements TooBigHandler {
       return false;
     }
     const socket = sends[send * SEND_WORDS + SEND_SOCKET];
-    return this.#tunnel.df !== DF_SET && socket < this.#sender.socketCount;
+    if (this.#tunnel.df === DF_SET || socket >= this.#sender.socketCount) return false;
+    sends[send * SEND_WORDS + SEND_FLAGS] |= SEND_FRAGMENTS;
+    return true;
   }
 
   /** @returns false when the frame is too long for the remote's path, which has been counted */
@@ -150,7 +155,7 @@ export class VxlanSends implements TooBigHandler {
     const longest_bytes = this.#longestFrame_bytes(remote);
     if (outer.frame_bytes > longest_bytes) {
       if (!this.#mayExceed(frame, remote, longest_bytes, outer)) return false;
-      flags |= SEND_NO_GSO;
+      flags |= SEND_NO_GSO | SEND_FRAGMENTS;
     }
     const { socket, tos, ttl } = outer;
     return this.#batch.addSend(frame, remote, socket, header, VXLAN_HEADER_BYTES, tos, flags, ttl);

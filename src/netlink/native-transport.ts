@@ -20,7 +20,7 @@ export const WATCH_BUFFER_BYTES = 2 * receiveBuffer_bytes;
  */
 export const WATCH_RECEIVE_BYTES = 32 * 1024 * 1024;
 
-const { EAGAIN, EMSGSIZE, ENOBUFS } = constants.errno;
+const { EMSGSIZE, ENOBUFS } = constants.errno;
 
 function check(result: number, verb: "open" | "use"): number {
   if (result >= 0) return result;
@@ -106,7 +106,6 @@ class NativeWatch implements WatchTransport {
     const [errno] = this.#end;
     // A datagram that does not fit is as lost as one that the kernel had no room for.
     const overrun = errno === ENOBUFS || errno === EMSGSIZE;
-    if (errno !== 0 && errno !== EAGAIN && !overrun) throw unusable(errno);
     return { bytes, overrun };
   }
 

@@ -33,8 +33,8 @@ export interface RouteMessage {
   /** 0 for IPv4 without one; IPv6 routes have 1024 then. */
   readonly metric: number;
   readonly scope: number;
-  /** Goes when an address of this host goes (RTA_PREFSRC). */
-  readonly sourced: boolean;
+  /** Preferred source (RTA_PREFSRC); the route goes when this address goes. */
+  readonly source: AddressWords | undefined;
   /** Its next hops are those of a nexthop object (ip-nexthop(8)). */
   readonly nexthopObject: boolean;
   readonly hops: readonly RouteHop[];
@@ -140,7 +140,7 @@ export function readRoute(payload: Uint8Array): RouteMessage | undefined {
   let metric = 0;
   let ifindex: number | undefined;
   let gateway: AddressWords | undefined;
-  let sourced = false;
+  let source: AddressWords | undefined;
   let nexthopObject = false;
   let multipath: RouteHop[] | undefined;
   eachAttribute(payload, rtmsgLength, (type, value) => {
@@ -148,7 +148,7 @@ export function readRoute(payload: Uint8Array): RouteMessage | undefined {
     else if (type === RouteAttribute.destination) destination = addressOf(value);
     else if (type === RouteAttribute.priority) metric = u32Of(value);
     else if (type === RouteAttribute.outputInterface) ifindex = u32Of(value);
-    else if (type === RouteAttribute.preferredSource) sourced = true;
+    else if (type === RouteAttribute.preferredSource) source = addressOf(value);
     else if (type === RouteAttribute.nexthopId) nexthopObject = true;
     else if (type === RouteAttribute.multipath) multipath = hopsOf(value);
     else gateway = gatewayOf(type, value) ?? gateway;
@@ -156,7 +156,7 @@ export function readRoute(payload: Uint8Array): RouteMessage | undefined {
   if (table === RouteTable.local) return undefined;
   const single = ifindex === undefined ? [] : [{ ifindex, gateway, weight: 1, ...flagsOf(flags) }];
   return {
-    ...{ family, destination, table, metric, sourced, nexthopObject },
+    ...{ family, destination, table, metric, source, nexthopObject },
     prefixLength: header.u8(1),
     tos: header.u8(3),
     protocol: header.u8(5),

@@ -1,22 +1,15 @@
-// Routes of the main table over rtnetlink: list for one device, add, replace, delete, and the
-// kernel's own decision for one destination (RTM_*ROUTE, rtnetlink(7)). Stateless; other tables are
-// not touched.
+// Routes of the main table over rtnetlink: add, replace, delete, and the kernel's own decision for
+// one destination (RTM_*ROUTE, rtnetlink(7)). Stateless; other tables are not touched. Reading and
+// following them is route-watch.ts.
 
 import { CulvertError } from "../errors.js";
 import type { IpAddress, IpFamily, IpPrefix } from "./address-text.js";
-import {
-  bitsOf,
-  familyOfKernel,
-  formatIp,
-  kernelFamily,
-  parseIp,
-  parsePrefix,
-} from "./address-text.js";
-import { hasCode, malformedAnswer } from "./errors.js";
+import { bitsOf, formatIp, kernelFamily, parseIp, parsePrefix } from "./address-text.js";
+import { hasCode } from "./errors.js";
 import { describeLink } from "./links.js";
-import type { NetlinkMessage } from "./message.js";
 import { Attributes, MessageBuilder, structOf } from "./message.js";
 import type { NetlinkSocket } from "./netlink-socket.js";
+import { type RouteMessage, readRoute } from "./route-messages.js";
 import {
   NlmFlag,
   RouteAttribute,
@@ -40,19 +33,8 @@ export interface RouteSpec {
   onlink?: boolean | undefined;
   metric?: number | undefined;
   source?: string | undefined;
-}
-
-export interface Route {
-  family: IpFamily;
-  /** With its prefix length; the default route is `0.0.0.0/0` or `::/0`. */
-  to: string;
-  via: string | undefined;
-  ifindex: number;
-  onlink: boolean;
-  metric: number | undefined;
-  source: string | undefined;
-  /** rtnetlink(7) rtm_protocol: 2 kernel, 3 boot, 4 static ... */
-  protocol: number;
+  /** rtm_protocol; `static` unless given. A deletion with one spares the routes of others. */
+  protocol?: number | undefined;
 }
 
 /** The kernel's answer to "which way to this address". */
@@ -65,7 +47,6 @@ export interface RouteDecision {
 }
 
 const rtmsgLength = 12;
-const rtnexthopLength = 8;
 
 interface RtmsgFields {
   family: IpFamily;
@@ -98,90 +79,6 @@ function gatewayOf(attributes: Attributes): string | undefined {
   if (gateway !== undefined) return formatIp(gateway);
   const via = attributes.bytes(RouteAttribute.via);
   return via === undefined ? undefined : formatIp(via.subarray(2));
-}
-
-interface NextHop {
-  ifindex: number | undefined;
-  via: string | undefined;
-  onlink: boolean;
-}
-
-/**
- * The next hops of RTA_MULTIPATH: struct rtnexthop (length, flags, hops, index), each with
- * attributes of its own.
- */
-function nextHopsOf(bytes: Uint8Array): NextHop[] {
-  const hops: NextHop[] = [];
-  let offset = 0;
-  while (offset < bytes.length) {
-    const header = structOf(bytes.subarray(offset), rtnexthopLength, "rtnexthop");
-    const length = header.u16(0);
-    if (length < rtnexthopLength || length > bytes.length - offset) {
-      throw malformedAnswer(`next hop length ${length} with ${bytes.length - offset} bytes left`);
-    }
-    const attributes = new Attributes(bytes.subarray(offset, offset + length), rtnexthopLength);
-    const onlink = (header.u8(2) & RouteFlag.onlink) !== 0;
-    hops.push({ ifindex: header.i32(4), via: gatewayOf(attributes), onlink });
-    offset += (length + 3) & ~3;
-  }
-  return hops;
-}
-
-/** The unicast routes of the main table one message stands for: one for each next hop. */
-function parseRoutes(message: NetlinkMessage): Route[] {
-  const header = structOf(message.payload, rtmsgLength, "rtmsg");
-  const family = familyOfKernel(header.u8(0));
-  const attributes = new Attributes(message.payload, rtmsgLength);
-  const table = attributes.u32(RouteAttribute.table) ?? header.u8(4);
-  if (family === undefined || table !== RouteTable.main) return [];
-  if (header.u8(7) !== RouteType.unicast) return [];
-  const bytes = attributes.bytes(RouteAttribute.destination) ?? new Uint8Array(bitsOf(family) / 8);
-  const source = attributes.bytes(RouteAttribute.preferredSource);
-  const multipath = attributes.bytes(RouteAttribute.multipath);
-  const single: NextHop = {
-    ifindex: attributes.u32(RouteAttribute.outputInterface),
-    via: gatewayOf(attributes),
-    onlink: (header.u32(8) & RouteFlag.onlink) !== 0,
-  };
-  const hops = multipath === undefined ? [single] : nextHopsOf(multipath);
-  const routes: Route[] = [];
-  for (const { ifindex, via, onlink } of hops) {
-    if (ifindex === undefined) continue;
-    routes.push({
-      family,
-      to: `${formatIp(bytes)}/${header.u8(1)}`,
-      via,
-      ifindex,
-      onlink,
-      metric: attributes.u32(RouteAttribute.priority),
-      source: source === undefined ? undefined : formatIp(source),
-      protocol: header.u8(5),
-    });
-  }
-  return routes;
-}
-
-function dumpRoutes(rtnl: NetlinkSocket, ifindex: number, family: IpFamily): NetlinkMessage[] {
-  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main });
-  request.attributeU32(RouteAttribute.outputInterface, ifindex);
-  const object = (): string => `the routes of link ${ifindex}`;
-  try {
-    return rtnl.dump(request, { subject: "route", verb: "list", object });
-  } catch (error) {
-    // The main table of a family comes into being with its first route.
-    if (hasCode(error, "CULVERT_NOT_FOUND") || hasCode(error, "CULVERT_NOT_SUPPORTED")) return [];
-    throw error;
-  }
-}
-
-/**
- * The unicast routes of the main table that leave by one device, IPv4 first. A multipath route
- * gives one entry for each of its next hops on that device. Throws CULVERT_NO_DEVICE if there is no
- * such device.
- */
-export function listRoutes(rtnl: NetlinkSocket, ifindex: number): Route[] {
-  const messages = [...dumpRoutes(rtnl, ifindex, 4), ...dumpRoutes(rtnl, ifindex, 6)];
-  return messages.flatMap(parseRoutes).filter((route) => route.ifindex === ifindex);
 }
 
 function destinationOf(spec: RouteSpec): IpPrefix {
@@ -217,7 +114,7 @@ function changeRoute(
     family,
     prefixLength,
     table: RouteTable.main,
-    protocol: deleting ? RouteProtocol.unspecified : RouteProtocol.static,
+    protocol: spec.protocol ?? (deleting ? RouteProtocol.unspecified : RouteProtocol.static),
     scope: deleting ? RouteScope.nowhere : scope,
     type: deleting ? RouteType.unspecified : RouteType.unicast,
     flags: spec.onlink === true ? RouteFlag.onlink : 0,
@@ -236,6 +133,51 @@ function changeRoute(
     return `route ${spec.to}${gateway} dev ${describeLink(rtnl, spec.ifindex)}`;
   };
   rtnl.change(request, { subject: "route", verb, object });
+}
+
+/** What a dump is narrowed to, by the kernel. */
+interface DumpFilter {
+  ifindex?: number;
+  protocol?: number;
+}
+
+function listFamily(
+  rtnl: NetlinkSocket,
+  { ifindex, protocol = RouteProtocol.unspecified }: DumpFilter,
+  family: IpFamily,
+): RouteMessage[] {
+  const request = routeRequest(Rtm.getRoute, 0, { family, table: RouteTable.main, protocol });
+  if (ifindex !== undefined) request.attributeU32(RouteAttribute.outputInterface, ifindex);
+  const what = ifindex === undefined ? `protocol ${protocol}` : `link ${ifindex}`;
+  const object = (): string => `the routes of ${what}`;
+  try {
+    const messages = rtnl.dump(request, { subject: "route", verb: "list", object });
+    return messages.flatMap(({ payload }) => readRoute(payload) ?? []);
+  } catch (error) {
+    // The main table of a family comes into being with its first route.
+    if (hasCode(error, "CULVERT_NOT_FOUND") || hasCode(error, "CULVERT_NOT_SUPPORTED")) return [];
+    throw error;
+  }
+}
+
+function listMain(rtnl: NetlinkSocket, filter: DumpFilter): RouteMessage[] {
+  const routes = [...listFamily(rtnl, filter, 4), ...listFamily(rtnl, filter, 6)];
+  // Kernels before 4.20 do not narrow a dump.
+  return routes.filter(({ table }) => table === RouteTable.main);
+}
+
+/**
+ * The unicast routes of the main table that leave by one device, multipath ones among them, IPv4
+ * first. Throws CULVERT_NO_DEVICE if there is no such device.
+ */
+export function listRoutes(rtnl: NetlinkSocket, ifindex: number): RouteMessage[] {
+  const leaves = ({ hops }: RouteMessage) => hops.some((hop) => hop.ifindex === ifindex);
+  return listMain(rtnl, { ifindex }).filter(leaves);
+}
+
+/** The unicast routes of the main table that were set under one protocol number, IPv4 first. */
+export function listRoutesOf(rtnl: NetlinkSocket, protocol: number): RouteMessage[] {
+  return listMain(rtnl, { protocol }).filter((route) => route.protocol === protocol);
 }
 
 /**

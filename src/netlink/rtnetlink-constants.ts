@@ -114,7 +114,8 @@ export const RouteAttribute = {
 } as const;
 export const RouteMetric = { mtu: 2 } as const;
 export const RouteTable = { main: 254, local: 255 } as const;
-export const RouteProtocol = { unspecified: 0, static: 4 } as const;
+/** `culvert`: of plain routes that a daemon sets, see docs/configuration.md; nobody else's. */
+export const RouteProtocol = { unspecified: 0, static: 4, culvert: 94 } as const;
 export const RouteScope = { universe: 0, link: 253, host: 254, nowhere: 255 } as const;
 /** rtmsg.rtm_type. The types up to `multicast` deliver packets, those after it refuse them. */
 export const RouteType = { unspecified: 0, unicast: 1, local: 2, multicast: 5 } as const;

@@ -45,3 +45,16 @@ export function nextRowOf(
   }
   return -1;
 }
+
+/** Sets the path MTU of all remotes with that address. */
+export function setPathMtuOf(
+  rows: Int32Array,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+  mtu_bytes: number,
+): void {
+  let row = nextRowOf(rows, 0, w0, w1, w2, w3);
+  for (; row >= 0; row = nextRowOf(rows, row + 1, w0, w1, w2, w3)) setPathMtu(rows, row, mtu_bytes);
+}

@@ -55,7 +55,7 @@ const SLOT_ATTEMPTS = 8;
  */
 const LOOK_AHEAD = 64;
 /** x86: the processor does not reorder loads (Intel SDM volume 3A, AMD64 APM volume 2). */
-const LOADS_IN_ORDER = process.arch === "x64";
+export const LOADS_IN_ORDER = process.arch === "x64";
 
 export interface SharedTableState extends SlotLayout {
   readonly header: SharedArrayBuffer;

@@ -31,6 +31,7 @@ export const TunnelCounter = {
   keepalivesSent: 12,
   keepalivesReceived: 13,
   shortCircuits: 14,
+  fragmented: 15,
 } as const;
 export type TunnelCounter = (typeof TunnelCounter)[keyof typeof TunnelCounter];
 

@@ -62,14 +62,24 @@ export const DropReasons = Object.freeze({
   tooBig: reason("egress", "too-big", "The packet may not be fragmented and exceeds the path MTU."),
   /** RFC 2003 section 3.1: a packet with TTL 0 is never encapsulated. */
   ttlExpired: reason("egress", "ttl-expired", "The inner TTL or hop limit is used up."),
-  notIp: reason("egress", "not-ip", "The device gave a packet that is not IPv4."),
+  notIp: reason(
+    "egress",
+    "not-ip",
+    "The device gave a packet of an IP version that the tunnel does not carry.",
+  ),
   underlayBusy: reason("egress", "underlay-busy", "The socket's send buffer was full (EAGAIN)."),
   underlayError: reason("egress", "underlay-error", "The kernel refused to send the outer packet."),
   /** ICMP about what was sent: the packet itself was counted as sent. */
   peerUnreachable: reason(
     "egress",
     "peer-unreachable",
-    "ICMP said that a remote cannot be reached, or has no socket at that port.",
+    "ICMP said that a remote cannot be reached, or has no socket or tunnel there.",
+    "event",
+  ),
+  icmpIgnored: reason(
+    "egress",
+    "icmp-ignored",
+    "An ICMP error was about no packet of a tunnel, said nothing of the path, or was one too many.",
     "event",
   ),
   gsoUnsupported: reason("egress", "gso-unsupported", "A superpacket of a kind we cannot segment."),
@@ -165,15 +175,16 @@ const IPIP_REASONS: readonly DropReason[] = [
   ...[D.malformed, D.noRoute, D.routingLoop, D.tooBig, D.ttlExpired, D.notIp],
   ...[D.underlayBusy, D.underlayError, D.gsoUnsupported, D.foreignSource, D.remotesFull],
   ...[D.innerMalformed, D.innerChecksum, D.ecn, D.innerNotIp, D.ttlZero],
-  ...[D.deviceBusy, D.deviceError],
+  ...[D.deviceBusy, D.deviceError, D.peerUnreachable, D.icmpIgnored],
 ];
 /** What is known of a packet before it has a tunnel, and of an error whose remote is gone. */
 const STRAY_REASONS: readonly DropReason[] = [
   ...[D.truncated, D.badFlags, D.unknownVni, D.notIpip, D.noTunnel, D.peerUnreachable],
+  D.icmpIgnored,
 ];
 const NOT_VXLAN: readonly DropReason[] = [
   ...[D.noRoute, D.routingLoop, D.ttlExpired, D.notIp, D.innerNotIp, D.ttlZero],
-  ...[D.truncated, D.unknownVni, D.notIpip, D.noTunnel],
+  ...[D.truncated, D.unknownVni, D.notIpip, D.noTunnel, D.icmpIgnored],
 ];
 
 /** Can packets of such a tunnel be dropped for this reason at all? */

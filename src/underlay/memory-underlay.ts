@@ -12,6 +12,8 @@ import {
   FRAME_OFFSET,
   FRAME_WORDS,
   GSO_NONE,
+  RAW_HEADER_INCLUDED,
+  RAW_SOCKETS,
   RECEIVE_SLOT_BYTES,
   RECEIVE_SLOT_STRIDE,
   RECEIVE_SLOTS,
@@ -54,8 +56,16 @@ import {
   ipv4Source,
   ipv4Tos,
   writeIpv4Checksum,
+  writeIpv4DontFragment,
   writeIpv4TotalLength,
 } from "../wire/ipv4.js";
+import {
+  IPV6_DESTINATION,
+  IPV6_HEADER_BYTES,
+  IPV6_SOURCE,
+  ipv6TrafficClass,
+  readIpv6Address,
+} from "../wire/ipv6.js";
 import type { DatagramSender, UnderlayReceiver, UnderlaySender } from "./underlay.js";
 
 /** In place of a UDP port: raw sockets have none. */
@@ -89,6 +99,8 @@ export interface Sent extends Addressed {
   readonly alone: boolean;
   /** Outer TTL or hop limit that its row asked for; 0: the route's, or raw. */
   readonly ttl: number;
+  /** Raw only: the kernel writes the outer header and fragments what is too long. */
+  readonly fragments?: boolean;
 }
 
 /** `onSend`: the datagram is sent and never arrives. */
@@ -269,29 +281,41 @@ class MemoryUdpSender extends MemorySender {
 }
 
 /**
- * Completes the outer header as the kernel does for IP_HDRINCL (raw(7)): total length and checksum.
+ * Completes the outer header as the kernel does for IP_HDRINCL (raw(7)): of IPv4 total length and
+ * checksum. Through the sockets for fragments DF is clear, as there.
  */
 class MemoryRawSender extends MemorySender {
-  readonly fragments = false;
+  readonly fragments = true;
   readonly socketCount = 1;
 
   protected send(sends: Int32Array, at: number, bytes: Uint8Array): number {
-    if (sends[at + SEND_HEADER_BYTES] < IPV4_HEADER_BYTES) return -EINVAL;
-    writeIpv4TotalLength(bytes, 0, bytes.length);
-    writeIpv4Checksum(bytes, 0);
+    const socket = sends[at + SEND_SOCKET];
+    const v6 = bytes[0] >>> 4 === 6;
+    const header_bytes = v6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
+    const known = socket >= RAW_HEADER_INCLUDED && socket < RAW_SOCKETS;
+    if (!known || sends[at + SEND_HEADER_BYTES] !== header_bytes) return -EINVAL;
+    const fragments = socket !== RAW_HEADER_INCLUDED;
+    if (!v6) {
+      writeIpv4TotalLength(bytes, 0, bytes.length);
+      if (fragments) writeIpv4DontFragment(bytes, 0, false);
+      writeIpv4Checksum(bytes, 0);
+    }
     const alone = (sends[at + SEND_FLAGS] & SEND_NO_GSO) !== 0;
-    return this.network.send({ ...rawDatagram(bytes), ttl: 0, alone });
+    return this.network.send({ ...rawDatagram(bytes), ttl: 0, alone, fragments });
   }
 }
 
-/** A whole IPv4 packet as a raw socket sends and gets it. */
+/** A whole IP packet as a raw socket sends and, IPv4, gets it. */
 export function rawDatagram(bytes: Uint8Array): Addressed {
+  const v6 = bytes[0] >>> 4 === 6;
   return {
-    source: ipFromV4(ipv4Source(bytes, 0)),
+    source: v6 ? readIpv6Address(bytes, IPV6_SOURCE) : ipFromV4(ipv4Source(bytes, 0)),
     sourcePort: RAW,
-    destination: ipFromV4(ipv4Destination(bytes, 0)),
+    destination: v6
+      ? readIpv6Address(bytes, IPV6_DESTINATION)
+      : ipFromV4(ipv4Destination(bytes, 0)),
     destinationPort: RAW,
-    tos: ipv4Tos(bytes, 0),
+    tos: v6 ? ipv6TrafficClass(bytes, 0) : ipv4Tos(bytes, 0),
     bytes,
   };
 }

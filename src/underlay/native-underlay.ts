@@ -82,25 +82,31 @@ export class UdpDatagrams implements DatagramSender {
 /** Sends IPIP packets whose outer header stands in front of the frame. */
 export class RawSender implements UnderlaySender {
   readonly socketCount = 1;
-  readonly fragments = false;
-  readonly #fd: number;
+  readonly fragments = true;
+  readonly #sockets: Int32Array;
+  readonly #dev: string;
   readonly #egress: EgressHandle;
 
-  constructor(fd: number, egress: EgressHandle) {
-    this.#fd = fd;
+  /**
+   * @param sockets descriptors by RAW_*; -1: the tunnel does not carry what it is for
+   * @param dev device that they are bound to, or ""
+   */
+  constructor(sockets: readonly number[], dev: string, egress: EgressHandle) {
+    this.#sockets = Int32Array.from(sockets);
+    this.#dev = dev;
     this.#egress = egress;
   }
 
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {
-    return kernelPathMtu_bytes(w0, w1, w2, w3, "");
+    return kernelPathMtu_bytes(w0, w1, w2, w3, this.#dev);
   }
 
   sendBatch(batch: EgressBatch): number {
-    return native.encapSendRaw(this.#egress, this.#fd, batch.sendCount);
+    return native.encapSendRaw(this.#egress, this.#sockets, batch.sendCount);
   }
 }
 
-/** The error queue of a UDP socket. */
+/** The error queue of a UDP or raw socket. */
 export class SocketErrors implements UnderlayErrors {
   readonly fd: number;
   readonly #dev: string;
@@ -111,8 +117,8 @@ export class SocketErrors implements UnderlayErrors {
     this.#dev = dev;
   }
 
-  take(rows: Int32Array): number {
-    return native.socketErrors(this.fd, rows);
+  take(rows: Int32Array, quotes: Uint8Array): number {
+    return native.socketErrors(this.fd, rows, quotes);
   }
 
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number {

@@ -12,7 +12,8 @@ export interface UnderlaySender {
    */
   readonly socketCount: number;
   /**
-   * Are datagrams sent with SEND_NO_GSO fragmented when they exceed the path MTU? False: refused.
+   * Is there a way to send in fragments what exceeds the path MTU: with SEND_NO_GSO (UDP), through
+   * the sockets for that (raw)? False: refused.
    */
   readonly fragments: boolean;
   /**
@@ -42,12 +43,15 @@ export interface DatagramSender {
   ): number;
 }
 
-/** What the network said of datagrams that were sent through a socket. */
+/** What the network said of packets that were sent through a socket, or with its protocol. */
 export interface UnderlayErrors {
   /** To be polled for errors. */
   readonly fd: number;
-  /** Takes errors, at most MAX_ERRORS rows (ERROR_*). @returns how many, or -errno */
-  take(rows: Int32Array): number;
+  /**
+   * Takes errors, at most MAX_ERRORS rows (ERROR_*), row n with its quote at n * QUOTE_BYTES.
+   * @returns how many, or -errno
+   */
+  take(rows: Int32Array, quotes: Uint8Array): number;
   /** As UnderlaySender has it. */
   pathMtu_bytes(w0: number, w1: number, w2: number, w3: number): number;
 }

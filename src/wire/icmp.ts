@@ -1,11 +1,10 @@
-// ICMP [RFC 792] as far as a tunnel needs it: the header, and fragmentation needed, the error that
-// tells an inner sender the tunnel's MTU. Run checkIcmp once before the accessors.
+// ICMP [RFC 792] as far as a tunnel needs it: the header, and errors about inner packets: too big
+// for the tunnel, or lost in it. Run checkIcmp once before the accessors.
 
 import { copyBytes, readU16, readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, sum } from "./checksum.js";
 import { PROTOCOL_ICMP } from "./ip-protocol.js";
 import {
-  checkIpv4,
   IPV4_HEADER_BYTES,
   ipv4Destination,
   ipv4FragmentOffset,
@@ -13,6 +12,7 @@ import {
   ipv4Protocol,
   ipv4Source,
   ipv4TotalLength,
+  ipv4Version,
   writeIpv4Checksum,
   writeIpv4Destination,
   writeIpv4DontFragment,
@@ -32,10 +32,19 @@ export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETER_PROBLEM = 12;
 
+/** Codes of destination unreachable. */
+export const ICMP_CODE_NET_UNREACHABLE = 0;
+export const ICMP_CODE_HOST_UNREACHABLE = 1;
+export const ICMP_CODE_PROTOCOL_UNREACHABLE = 2;
+export const ICMP_CODE_PORT_UNREACHABLE = 3;
 export const ICMP_CODE_FRAGMENTATION_NEEDED = 4;
+/** Code of time exceeded: in transit. */
+export const ICMP_CODE_TTL_EXCEEDED = 0;
 
 /** An error with its IP header is at most this long [RFC 1812 § 4.3.2.3]. */
 export const ICMP_ERROR_MAX_BYTES = 576;
+/** An error quotes at least so much behind the header [RFC 792]. */
+const QUOTED_PAYLOAD_BYTES = 8;
 /** TOS of errors: precedence 6, internetwork control [RFC 1812 § 4.3.2.5]. */
 const ERROR_TOS = 0xc0;
 const ERROR_TTL = 64;
@@ -130,9 +139,11 @@ export function emitIcmp(repr: IcmpRepr, bytes: Uint8Array, at: number): number 
  * Whether an error may be sent about the IPv4 packet `at`..`end` [RFC 1122 § 3.2.2]: not about ICMP
  * errors, later fragments, multicast or broadcast, or to a source that is no single host. A
  * subnet's broadcast address and a link-layer broadcast cannot be seen here.
+ * @param end the packet's or, of a packet that an error quoted, what there is of it: its header and
+ * 8 bytes at least [RFC 792]
  */
 export function mayAnswerIpv4(bytes: Uint8Array, at: number, end: number): boolean {
-  if (!checkIpv4(bytes, at, end) || ipv4FragmentOffset(bytes, at) !== 0) return false;
+  if (!checkQuotedIpv4(bytes, at, end) || ipv4FragmentOffset(bytes, at) !== 0) return false;
   // 224/4 multicast, 240/4 reserved with the limited broadcast in it.
   if (ipv4Destination(bytes, at) >>> 28 >= 0xe) return false;
   const source = ipv4Source(bytes, at);
@@ -144,19 +155,31 @@ export function mayAnswerIpv4(bytes: Uint8Array, at: number, end: number): boole
   return l4At < at + ipv4TotalLength(bytes, at) && !isIcmpError(icmpType(bytes, l4At));
 }
 
+/** A whole header, and behind it all of the packet or at least what errors quote? */
+function checkQuotedIpv4(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at < IPV4_HEADER_BYTES || ipv4Version(bytes, at) !== 4) return false;
+  const header_bytes = ipv4HeaderLength(bytes, at);
+  const total_bytes = ipv4TotalLength(bytes, at);
+  if (header_bytes < IPV4_HEADER_BYTES || header_bytes > total_bytes) return false;
+  return end - at >= Math.min(total_bytes, header_bytes + QUOTED_PAYLOAD_BYTES);
+}
+
 /**
- * Writes a whole IPv4 packet with ICMP "fragmentation needed and DF set" [RFC 792, RFC 1191 § 4]
- * about the packet `packetAt`..`packetEnd`, to that packet's source. Returns its bytes (at most
- * ICMP_ERROR_MAX_BYTES), or 0 where no answer is allowed. Whether DF is set is the caller's
- * question. `out` must not overlap the packet.
+ * Writes a whole IPv4 packet with an ICMP error about the packet `packetAt`..`packetEnd`, to that
+ * packet's source. Returns its bytes (at most ICMP_ERROR_MAX_BYTES), or 0 where no answer is
+ * allowed. `out` must not overlap the packet.
+ * @param packetEnd as `mayAnswerIpv4` has it
  * @param sourceIp the answer's source, unsigned 32-bit
+ * @param rest the four bytes behind the checksum
  */
-export function emitFragmentationNeeded(
+export function emitIcmpError(
+  type: number,
+  code: number,
+  rest: number,
   bytes: Uint8Array,
   packetAt: number,
   packetEnd: number,
   sourceIp: number,
-  nextHopMtu_bytes: number,
   out: Uint8Array,
   outAt: number,
 ): number {
@@ -164,6 +187,7 @@ export function emitFragmentationNeeded(
   const icmpAt = outAt + IPV4_HEADER_BYTES;
   // As much of the packet as fits [RFC 1812 § 4.3.2.3].
   const quoted_bytes = Math.min(
+    packetEnd - packetAt,
     ipv4TotalLength(bytes, packetAt),
     ICMP_ERROR_MAX_BYTES - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES,
   );
@@ -176,10 +200,29 @@ export function emitFragmentationNeeded(
   writeIpv4Source(out, outAt, sourceIp);
   writeIpv4Destination(out, outAt, ipv4Source(bytes, packetAt));
   writeIpv4Checksum(out, outAt);
-  out[icmpAt + ICMP_TYPE] = ICMP_DESTINATION_UNREACHABLE;
-  out[icmpAt + ICMP_CODE] = ICMP_CODE_FRAGMENTATION_NEEDED;
-  writeU32(out, icmpAt + ICMP_REST, Math.min(nextHopMtu_bytes, 0xffff));
+  out[icmpAt + ICMP_TYPE] = type;
+  out[icmpAt + ICMP_CODE] = code;
+  writeU32(out, icmpAt + ICMP_REST, rest);
   copyBytes(bytes, packetAt, quoted_bytes, out, icmpAt + ICMP_HEADER_BYTES);
   writeIcmpChecksum(out, icmpAt, icmpAt + ICMP_HEADER_BYTES + quoted_bytes);
   return total_bytes;
+}
+
+/**
+ * `emitIcmpError` with "fragmentation needed and DF set" [RFC 792, RFC 1191 § 4]. Whether DF is set
+ * is the caller's question.
+ */
+export function emitFragmentationNeeded(
+  bytes: Uint8Array,
+  packetAt: number,
+  packetEnd: number,
+  sourceIp: number,
+  nextHopMtu_bytes: number,
+  out: Uint8Array,
+  outAt: number,
+): number {
+  const mtu_bytes = Math.min(nextHopMtu_bytes, 0xffff);
+  const code = ICMP_CODE_FRAGMENTATION_NEEDED;
+  const type = ICMP_DESTINATION_UNREACHABLE;
+  return emitIcmpError(type, code, mtu_bytes, bytes, packetAt, packetEnd, sourceIp, out, outAt);
 }

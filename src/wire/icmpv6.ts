@@ -1,9 +1,10 @@
-// ICMPv6 [RFC 4443] and neighbour discovery [RFC 4861] as far as a tunnel needs them: packet too
-// big, and what an ND proxy reads and sends. ICMPv6 checksums cover the IPv6 header, so ND
+// ICMPv6 [RFC 4443] and neighbour discovery [RFC 4861] as far as a tunnel needs them: types and
+// checksums, and what an ND proxy reads and sends (errors: icmpv6-errors.ts). ICMPv6 checksums
+// cover the IPv6 header, so ND
 // functions take whole IPv6 packets (`at` is the IPv6 header) without extension headers: fragmented
 // ND must be ignored [RFC 6980 § 5], others are not in use.
 
-import { copyBytes, readU32, writeU16, writeU32 } from "./byte-order.js";
+import { readU32, writeU16, writeU32 } from "./byte-order.js";
 import { finish, transportSum } from "./checksum.js";
 import type { IpAddress } from "./ip-address.js";
 import { PROTOCOL_ICMPV6 } from "./ip-protocol.js";
@@ -12,7 +13,6 @@ import {
   emitIpv6,
   IPV6_DESTINATION,
   IPV6_HEADER_BYTES,
-  IPV6_MIN_MTU_BYTES,
   IPV6_SOURCE,
   ipv6DestinationWord,
   ipv6HopLimit,
@@ -20,10 +20,6 @@ import {
   ipv6PayloadLength,
   ipv6SourceWord,
   readIpv6Address,
-  walkIpv6Extensions,
-  walkIsLaterFragment,
-  walkOffset,
-  walkProtocol,
   writeIpv6Address,
 } from "./ipv6.js";
 import { type Mac, macHi, macLo, writeMac } from "./mac.js";
@@ -38,7 +34,10 @@ export const ND_FLAGS = 4;
 export const ND_TARGET = 8;
 export const ND_OPTIONS = 24;
 
+export const ICMPV6_DESTINATION_UNREACHABLE = 1;
 export const ICMPV6_PACKET_TOO_BIG = 2;
+export const ICMPV6_TIME_EXCEEDED = 3;
+export const ICMPV6_PARAMETER_PROBLEM = 4;
 export const ICMPV6_ECHO_REQUEST = 128;
 export const ICMPV6_NEIGHBOUR_SOLICITATION = 135;
 export const ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136;
@@ -54,7 +53,6 @@ const FLAG_OVERRIDE = 0x20;
 
 /** Anything less has been forwarded and is no neighbour's [RFC 4861 § 7.1.1]. */
 const ND_HOP_LIMIT = 255;
-const ERROR_HOP_LIMIT = 64;
 
 export function icmpv6Type(bytes: Uint8Array, icmpAt: number): number {
   return bytes[icmpAt + ICMPV6_TYPE];
@@ -320,57 +318,4 @@ export function emitNeighbourAdvertisement(
     bytes,
     at,
   );
-}
-
-/**
- * Whether a packet too big may be sent about the IPv6 packet `at`..`end` [RFC 4443 § 2.4 (e)]: not
- * about errors and redirects, not to a source that is no single node. A multicast destination is
- * allowed for this one error.
- */
-export function mayAnswerTooBig(bytes: Uint8Array, at: number, end: number): boolean {
-  if (!checkIpv6(bytes, at, end)) return false;
-  if (ndSourceUnspecified(bytes, at) || bytes[at + IPV6_SOURCE] === 0xff) return false;
-  const packetEnd = at + IPV6_HEADER_BYTES + ipv6PayloadLength(bytes, at);
-  const walk = walkIpv6Extensions(bytes, at, packetEnd);
-  if (walk < 0) return false;
-  if (walkProtocol(walk) !== PROTOCOL_ICMPV6) return true;
-  // A later fragment of an ICMPv6 packet, or one too short to show its type, could be an error.
-  const icmpAt = at + walkOffset(walk);
-  if (walkIsLaterFragment(walk) || icmpAt >= packetEnd) return false;
-  const type = icmpv6Type(bytes, icmpAt);
-  return type >= ICMPV6_ECHO_REQUEST && type !== ICMPV6_REDIRECT;
-}
-
-/**
- * Writes a whole IPv6 packet with ICMPv6 "packet too big" [RFC 4443 § 3.2] about the packet
- * `packetAt`..`packetEnd`, to that packet's source. Returns its bytes (at most 1280), or 0 where no
- * answer is allowed. `out` must not overlap the packet.
- */
-export function emitPacketTooBig(
-  bytes: Uint8Array,
-  packetAt: number,
-  packetEnd: number,
-  source: IpAddress,
-  mtu_bytes: number,
-  out: Uint8Array,
-  outAt: number,
-): number {
-  if (!mayAnswerTooBig(bytes, packetAt, packetEnd)) return 0;
-  // As much of the packet as fits into the minimum MTU [RFC 4443 § 2.4 (c)].
-  const quoted_bytes = Math.min(
-    IPV6_HEADER_BYTES + ipv6PayloadLength(bytes, packetAt),
-    IPV6_MIN_MTU_BYTES - IPV6_HEADER_BYTES - ICMPV6_ERROR_DATA,
-  );
-  const payload_bytes = ICMPV6_ERROR_DATA + quoted_bytes;
-  writeU32(out, outAt, 6 << 28);
-  writeU16(out, outAt + 4, payload_bytes);
-  writeU16(out, outAt + 6, (PROTOCOL_ICMPV6 << 8) | ERROR_HOP_LIMIT);
-  writeIpv6Address(out, outAt + IPV6_SOURCE, source);
-  copyBytes(bytes, packetAt + IPV6_SOURCE, 16, out, outAt + IPV6_DESTINATION);
-  const icmpAt = outAt + IPV6_HEADER_BYTES;
-  writeU16(out, icmpAt + ICMPV6_TYPE, ICMPV6_PACKET_TOO_BIG << 8);
-  writeU32(out, icmpAt + ICMPV6_BODY, mtu_bytes);
-  copyBytes(bytes, packetAt, quoted_bytes, out, icmpAt + ICMPV6_ERROR_DATA);
-  writeIcmpv6Checksum(out, outAt, icmpAt, icmpAt + payload_bytes);
-  return IPV6_HEADER_BYTES + payload_bytes;
 }

@@ -143,7 +143,6 @@ export function checkIpv4(bytes: Uint8Array, at: number, end: number): boolean {
   );
 }
 
-/** A header without options. */
 /**
  * Writes a header without options, fragment fields 0, identification 0, checksum 0: what a raw
  * socket with IP_HDRINCL takes and completes (raw(7)). Hot path.
@@ -168,6 +167,7 @@ export function writeIpv4Header(
   writeIpv4Destination(bytes, at, destination);
 }
 
+/** A header without options. */
 export interface Ipv4Repr {
   tos: number;
   identification: number;

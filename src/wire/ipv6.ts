@@ -210,6 +210,29 @@ export function parseIpv6(bytes: Uint8Array, at: number, end: number): Ipv6Repr 
   };
 }
 
+/**
+ * Writes the fixed header. Hot path.
+ * @param flowLabel 20 bits. @param source four words, as is `destination`
+ */
+export function writeIpv6Header(
+  bytes: Uint8Array,
+  at: number,
+  trafficClass: number,
+  flowLabel: number,
+  payload_bytes: number,
+  nextHeader: number,
+  hopLimit: number,
+  source: Int32Array,
+  destination: Int32Array,
+): void {
+  writeU32(bytes, at, (6 << 28) | (trafficClass << 20) | flowLabel);
+  writeU32(bytes, at + IPV6_PAYLOAD_LENGTH, (payload_bytes << 16) | (nextHeader << 8) | hopLimit);
+  for (let word = 0; word < 4; word++) {
+    writeU32(bytes, at + IPV6_SOURCE + 4 * word, source[word]);
+    writeU32(bytes, at + IPV6_DESTINATION + 4 * word, destination[word]);
+  }
+}
+
 /** Writes the fixed header; returns its 40 bytes. */
 export function emitIpv6(repr: Ipv6Repr, bytes: Uint8Array, at: number): number {
   writeU32(bytes, at, (6 << 28) | (repr.trafficClass << 20) | (repr.flowLabel & 0xfffff));

@@ -29,7 +29,8 @@ describe("abi", () => {
   it("gives every column of a row a word of its own", () => {
     const apart = (prefix: string, words: number, wide: Record<string, number>) => {
       // Sizes and bits share the prefix with the columns.
-      const notColumns = /_(WORDS|NEEDS_CHECKSUM|NO_GSO|PARTIAL_CHECKSUM|TRUNCATED|SET_CE)$/;
+      const notColumns =
+        /_(WORDS|NEEDS_CHECKSUM|NO_GSO|PARTIAL_CHECKSUM|FRAGMENTS|TRUNCATED|SET_CE)$/;
       const columns = Object.entries(abi).filter(
         ([name]) => name.startsWith(prefix) && !notColumns.test(name),
       ) as [string, number][];

@@ -13,6 +13,8 @@ import {
   MAX_SENDS,
   MAX_SOCKETS,
   native,
+  QUOTE_BYTES,
+  RAW_SOCKETS,
   READY_WORDS,
   RECEIVE_SLOTS,
   RUN_WORDS,
@@ -32,6 +34,8 @@ const sender = new Sender();
 const receiver = new Receiver();
 afterAll(() => descriptors.closeAll());
 
+const watch = native.descriptorWatch(descriptors.take(native.wakeCreate(), "wakeCreate"), () => {});
+
 /** Good arguments of every function that takes any; descriptors are -1, which is never open. */
 const bytes = new Uint8Array(64);
 const address = new Int32Array(4);
@@ -39,7 +43,7 @@ const good: Record<string, unknown[]> = {
   egressCreate: [sender.batch.arena, sender.batch.frames, sender.batch.sends, sender.remotes],
   deviceReadBatch: [sender.handle, -1, 1],
   encapSendUdp: [sender.handle, Int32Array.of(-1), 0, 0],
-  encapSendRaw: [sender.handle, -1, 0],
+  encapSendRaw: [sender.handle, Int32Array.of(-1, -1, -1), 0],
   ingressCreate: [receiver.batch.arena, receiver.batch.runs],
   receiveBatch: [receiver.handle, -1, 1, 0],
   decapWriteBatch: [receiver.handle, -1, 1, 2, 0, 0, 0],
@@ -58,7 +62,10 @@ const good: Record<string, unknown[]> = {
   socketShare: [-1],
   socketPort: [-1],
   socketConfigure: [-1, 4, 0],
-  socketErrors: [-1, new Int32Array(MAX_ERRORS * ERROR_WORDS)],
+  socketErrors: [
+    ...[-1, new Int32Array(MAX_ERRORS * ERROR_WORDS)],
+    new Uint8Array(MAX_ERRORS * QUOTE_BYTES),
+  ],
   groupJoin: [-1, 4, address, 1],
   groupSend: [-1, 4, 1, 1],
   pathMtu: [4, address, "no-such-device"],
@@ -74,6 +81,10 @@ const good: Record<string, unknown[]> = {
   netlinkSend: [-1, bytes, 1, 0],
   netlinkReceive: [-1, bytes],
   netlinkClose: [-1],
+  netlinkReserve: [-1, 4096],
+  netlinkDrain: [-1, bytes, 32, new Int32Array(1)],
+  descriptorWatch: [-1, () => {}],
+  descriptorUnwatch: [watch],
   checksumBytes: [bytes, 0],
   echoOpen: [0, 0],
   echoServe: [-1, 0, 0],
@@ -149,7 +160,7 @@ describe("handles", () => {
     const egress = sender.handle as never;
     const ingress = receiver.handle as never;
     expect(native.encapSendUdp(ingress, Int32Array.of(-1), 0, 0)).toBe(EINVAL);
-    expect(native.encapSendRaw(ingress, -1, 0)).toBe(EINVAL);
+    expect(native.encapSendRaw(ingress, Int32Array.of(-1, -1, -1), 0)).toBe(EINVAL);
     expect(native.deviceReadBatch(ingress, -1, 1)).toBe(EINVAL);
     expect(native.receiveBatch(egress, -1, 1, 0)).toBe(EINVAL);
     expect(native.decapWriteBatch(egress, -1, 1, 2, 0, 0, 0)).toBe(EINVAL);
@@ -179,7 +190,10 @@ describe("counts and offsets", () => {
     const sockets = Int32Array.of(-1);
     for (const count of [MAX_SENDS + 1, ...extremes]) {
       expect(native.encapSendUdp(sender.handle, sockets, count, 0)).toBe(EINVAL);
-      expect(native.encapSendRaw(sender.handle, -1, count)).toBe(EINVAL);
+      expect(native.encapSendRaw(sender.handle, new Int32Array(RAW_SOCKETS), count)).toBe(EINVAL);
+    }
+    for (const sockets of [0, RAW_SOCKETS - 1, RAW_SOCKETS + 1]) {
+      expect(native.encapSendRaw(sender.handle, new Int32Array(sockets), 0)).toBe(EINVAL);
     }
     expect(native.encapSendUdp(sender.handle, new Int32Array(0), 0, 0)).toBe(EINVAL);
     const tooMany = new Int32Array(MAX_SOCKETS + 1);

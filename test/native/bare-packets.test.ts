@@ -76,7 +76,7 @@ describe("raw IPIP sockets", () => {
     const requests = specs.map((spec) => {
       const { bytes, ...offsets } = withPartialChecksum(spec);
       const gso = { gsoType: gsoType(spec), gsoSize: 1400 };
-      return { ...offsets, ...gso, bytes: base64(bytes), header: base64(outer) };
+      return { ...offsets, ...gso, bytes: base64(bytes), header: base64(outer), socket: 0 };
     });
     const cut = { ...requests[0], header: base64(outer.slice(1)) };
     const impossible = { ...requests[0], gsoSize: 0 };
@@ -90,7 +90,7 @@ describe("raw IPIP sockets", () => {
       fixturePath("raw-loop.mjs"),
     ];
     const output = execFileSync("ip", command, {
-      input: JSON.stringify([...requests, cut, impossible, whole]),
+      input: JSON.stringify({ family: 4, packets: [...requests, cut, impossible, whole] }),
       encoding: "utf8",
       timeout: 20_000,
     });

@@ -71,7 +71,7 @@ tunnels:
     dstport: 4789
   - name: ipip0
     type: ipip
-    local: fd57::20
+    local: fe80::20
 `;
   // The first line of the file is `control:`.
   const places = [

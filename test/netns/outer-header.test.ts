@@ -8,6 +8,7 @@ import { createTwoHosts, type TwoHosts } from "../../src/testbed/two-hosts.js";
 import {
   Capture,
   countersOf,
+  culvert,
   dropsOf,
   eventOf,
   eventually,
@@ -122,6 +123,9 @@ describe("the outer IPv4 header", () => {
       expect(eventOf(await countersOf(daemon), "peer-unreachable")).toBeGreaterThan(0);
     });
     expect(dropsOf(await countersOf(daemon))).toEqual({});
+    expect(await culvert(daemon, "status")).toMatch(
+      /\n {2}10\.57\.4\.21: port-unreachable from 10\./,
+    );
   });
 
   it("has the TTL, DSCP and DF that are asked for", async () => {

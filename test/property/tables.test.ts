@@ -15,13 +15,29 @@ import {
 import { FloodLists, FloodSnapshot } from "../../src/fdb/flood-lists.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { REMOTE_TABLE_FULL, RemoteTable } from "../../src/remotes/remote-table.js";
-import { type RouteEntry, RouteTable } from "../../src/routes/route-table.js";
+import { BUCKETS } from "../../src/routes/next-hop-groups.js";
+import {
+  FIRST_GROUP,
+  NO_ROUTE,
+  ON_LINK,
+  type RouteEntry,
+  RouteReader,
+  RouteTable,
+} from "../../src/routes/route-table.js";
 import {
   TABLE_EXISTS,
   TABLE_FULL,
   TABLE_NOT_FOUND,
   TABLE_OK,
 } from "../../src/shared-memory/table-result.js";
+import {
+  formatPrefix,
+  type IpAddress,
+  type IpPrefix,
+  ipEquals,
+  ipFromV4,
+  maskIp,
+} from "../../src/wire/ip-address.js";
 
 const LIMIT = 24;
 const RUNS = { numRuns: 60 };
@@ -86,6 +102,61 @@ class FdbModel {
     for (const [lo] of gone) this.map.delete(lo);
     return gone.length;
   }
+}
+
+class RouteModel {
+  readonly routes = new Map<string, RouteEntry>();
+  readonly #family: 4 | 6;
+
+  constructor(family: 4 | 6) {
+    this.#family = family;
+  }
+
+  /** Few distinct addresses, some of which begin alike: prefixes nest and branch. */
+  address(n: number): IpAddress {
+    const w0 = spread(n >> 1);
+    const last = (w0 ^ (n & 1 ? 0x00000700 : 0)) >>> 0;
+    if (this.#family === 4) return ipFromV4(last);
+    return { w0, w1: n & 1 ? 0x5555 : 0, w2: spread(n), w3: last };
+  }
+
+  prefix(key: number, value: number): IpPrefix {
+    const length = this.#family === 4 ? (key * 7) % 33 : (key * 13) % 129;
+    return { ip: maskIp(this.address(value), length), length, family: this.#family };
+  }
+
+  set(route: RouteEntry): number {
+    const name = formatPrefix(route.prefix);
+    const result = putResult(this.routes, name, true);
+    if (result === TABLE_OK) this.routes.set(name, route);
+    return result;
+  }
+
+  delete(prefix: IpPrefix): boolean {
+    return this.routes.delete(formatPrefix(prefix));
+  }
+
+  match(destination: IpAddress): RouteEntry | undefined {
+    return [...this.routes.values()]
+      .filter(({ prefix: { ip, length } }) => ipEquals(ip, maskIp(destination, length)))
+      .sort((a, b) => b.prefix.length - a.prefix.length)
+      .at(0);
+  }
+
+  /** As `nextHops` finds them. */
+  nextHops(route: RouteEntry | undefined): number[] {
+    if (route === undefined) return [NO_ROUTE];
+    return route.hops.length === 0 ? [ON_LINK] : route.hops.map(({ remote }) => remote);
+  }
+}
+
+/** What a worker finds for some flows to a destination, in order of rows. */
+function nextHops(reader: RouteReader, { w0, w1, w2, w3 }: IpAddress): number[] {
+  const isV4 = w0 === 0 && w1 === 0 && w2 === 0xffff;
+  const hop = isV4 ? reader.lookup4(w3) : reader.lookup6(w0, w1, w2, w3);
+  if (hop < FIRST_GROUP) return [hop];
+  const picked = Array.from({ length: BUCKETS }, (_, flow) => reader.pick(hop, flow));
+  return [...new Set(picked)].sort((a, b) => a - b);
 }
 
 describe("tables against a Map", () => {
@@ -177,38 +248,36 @@ describe("tables against a Map", () => {
     fc.assert(check, RUNS);
   });
 
-  it("RouteTable", () => {
-    const mask = (length: number) => (length === 0 ? 0 : (-1 << (32 - length)) >>> 0);
-    const check = fc.property(operations("add", "replace", "del"), (sequence) => {
-      const table = RouteTable.create(LIMIT);
-      const model = new Map<string, RouteEntry>();
-      const out = new Int32Array(2);
-      for (const { op, key, value } of sequence) {
-        const prefixLength = (key * 7) % 33;
-        // Few distinct addresses: prefixes nest.
-        const destination = spread(value);
-        const prefix = (destination & mask(prefixLength)) >>> 0;
-        const name = `${prefix}/${prefixLength}`;
-        if (op === "del") {
-          const result = model.delete(name) ? TABLE_OK : TABLE_NOT_FOUND;
-          expect(table.del(prefix, prefixLength)).toBe(result);
-        } else {
-          const entry = { prefix, prefixLength, gateway: spread(key), remote: key };
-          const result = putResult(model, name, op === "replace");
-          expect(table[op](entry)).toBe(result);
-          if (result === TABLE_OK) model.set(name, entry);
+  for (const family of [4, 6] as const) {
+    it(`RouteTable, IPv${family}`, () => {
+      const check = fc.property(operations("set", "set", "delete"), (sequence) => {
+        const table = new RouteTable(LIMIT);
+        const reader = new RouteReader(structuredClone(table.sharedState()));
+        const model = new RouteModel(family);
+        for (const { op, key, value } of sequence) {
+          const prefix = model.prefix(key, value);
+          if (op === "delete") {
+            expect(table.delete(prefix)).toBe(model.delete(prefix) ? TABLE_OK : TABLE_NOT_FOUND);
+          } else {
+            // None, one or two next hops.
+            const hops = [key, 100 + value].slice(0, value % 3);
+            const route = { prefix, hops: hops.map((remote) => ({ remote, weight: 1 })) };
+            expect(table.set(route)).toBe(model.set(route));
+          }
+          for (const destination of [model.address(value), model.address((value + 1) % 6)]) {
+            const route = model.match(destination);
+            expect(table.match(destination)).toEqual(route);
+            expect(nextHops(reader, destination)).toEqual(model.nextHops(route));
+          }
         }
-        const covering = [...model.values()]
-          .filter((e) => (destination & mask(e.prefixLength)) >>> 0 === e.prefix)
-          .sort((a, b) => b.prefixLength - a.prefixLength)
-          .at(0);
-        expect(table.lookup(destination, out)).toBe(covering?.prefixLength ?? -1);
-        if (covering) expect([out[0] >>> 0, out[1]]).toEqual([covering.gateway, covering.remote]);
-      }
-      expect(table.list()).toHaveLength(model.size);
+        expect(table.count).toBe(model.routes.size);
+        expect(new Set(table.list())).toEqual(new Set(model.routes.values()));
+        for (const { prefix } of model.routes.values()) table.delete(prefix);
+        for (let n = 0; n < 6; n++) expect(table.match(model.address(n))).toBeUndefined();
+      });
+      fc.assert(check, RUNS);
     });
-    fc.assert(check, RUNS);
-  });
+  }
 
   it("RemoteTable", () => {
     const PORT = 4789;

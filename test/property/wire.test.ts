@@ -11,10 +11,10 @@ import { emitFragmentationNeeded, emitIcmp, parseIcmp } from "../../src/wire/icm
 import {
   emitNeighbourAdvertisement,
   emitNeighbourSolicitation,
-  emitPacketTooBig,
   parseNeighbourAdvertisement,
   parseNeighbourSolicitation,
 } from "../../src/wire/icmpv6.js";
+import { emitPacketTooBig } from "../../src/wire/icmpv6-errors.js";
 import {
   formatIp,
   formatPrefix,

@@ -3,11 +3,13 @@
 import { CulvertError } from "../../errors.js";
 import type { NetlinkSocket } from "../../netlink/netlink-socket.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
+import type { UnreachableRows } from "../../remotes/unreachable-rows.js";
 import type { Counters } from "../../telemetry/counters.js";
 import type { FdbEntries } from "../fdb-entries.js";
 import type { Keepalives } from "../keepalives.js";
 import type { Offloads } from "../offloads.js";
 import type { Peers } from "../peers.js";
+import type { PlainRoutes } from "../plain-routes.js";
 import type { TableChanges } from "../table-changes.js";
 import type { IpipRuntime, TunnelRuntime, VxlanRuntime } from "../tunnel.js";
 import type { TunnelRoutes } from "../tunnel-routes.js";
@@ -15,6 +17,7 @@ import type { TunnelRoutes } from "../tunnel-routes.js";
 export interface ControlContext {
   readonly tunnels: readonly TunnelRuntime[];
   readonly remotes: RemoteTable;
+  readonly unreachable: UnreachableRows;
   readonly peers: Peers;
   /** The kernel's routes over the devices of ipip tunnels. */
   readonly mirror: { of(tunnel: IpipRuntime): TunnelRoutes };
@@ -25,6 +28,7 @@ export interface ControlContext {
   readonly counters: Counters;
   readonly rtnl: NetlinkSocket;
   readonly offloads: Offloads;
+  readonly plainRoutes: PlainRoutes;
   readonly workers: number;
   /** `monotonicSeconds` at the daemon's start. */
   readonly started_s: number;

@@ -21,6 +21,7 @@ import {
   REMOTE_FLAG_NO_GSO,
   type RemoteEntry,
 } from "../../remotes/remote-rows.js";
+import { UNREACHABLE_NAMES } from "../../remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../../shared-memory/clock.js";
 import { NO_TUNNEL, type TunnelCounter, type TunnelCounts } from "../../telemetry/counters.js";
 import {
@@ -62,7 +63,7 @@ const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meani
   {
     field: "icmpErrors",
     event: "icmp-errors",
-    meaning: "Senders told by ICMP that a packet was too big.",
+    meaning: "Senders told by ICMP that a packet was too big, or lost in the tunnel.",
   },
   { field: "keepalivesSent", event: "keepalives-sent", meaning: "Keepalives sent, answers too." },
   {
@@ -75,10 +76,15 @@ const EVENTS: readonly { field: keyof typeof TunnelCounter; event: string; meani
     event: "short-circuits",
     meaning: "Frames for a router that went straight to its next hop (rsc).",
   },
+  {
+    field: "fragmented",
+    event: "fragmented",
+    meaning: "Packets that exceeded the path MTU and left in outer fragments.",
+  },
 ];
 /** Those of an IPIP tunnel, which forwards by route and learns nothing. */
 const IPIP_EVENTS: readonly (keyof typeof TunnelCounter)[] = [
-  ...(["egressSuperpackets", "ingressSuperpackets", "icmpErrors"] as const),
+  ...(["egressSuperpackets", "ingressSuperpackets", "icmpErrors", "fragmented"] as const),
 ];
 
 export function statusReport(context: ControlContext): StatusReport {
@@ -89,6 +95,7 @@ export function statusReport(context: ControlContext): StatusReport {
     workers: context.workers,
     offloads: context.offloads.report(),
     tunnels: tunnelStatuses(context),
+    route_tunnels: context.plainRoutes.report(),
   };
 }
 
@@ -145,6 +152,7 @@ function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelSta
     fdb_entries: vxlan === undefined ? 0 : vxlan.fdb.count,
     neigh_entries: vxlan?.neigh.count ?? 0,
     ...routeCounts(context, tunnel),
+    ...(config.direct ? { direct_routes: context.plainRoutes.directOf(config.name) } : {}),
   };
 }
 
@@ -177,6 +185,7 @@ function remoteStatus(
   return {
     ...peerName(tunnel, row),
     ...remoteHealth(context, tunnel, row),
+    ...unreachable(context, row),
     ...{ flags, egress, ingress },
   };
 }
@@ -190,6 +199,17 @@ function remoteHealth(context: ControlContext, tunnel: TunnelRuntime, row: Remot
     ...(tunnel.type === "vxlan" ? vxlanHealth(context, row) : {}),
     pmtu_bytes: row.pathMtu_bytes > 0 ? row.pathMtu_bytes : tunnel.underlayMtu_bytes,
   };
+}
+
+/** What routers last said of the way to it; nothing when it counts as reachable. */
+function unreachable(context: ControlContext, row: RemoteEntry) {
+  const now_s = monotonicSeconds();
+  const known = context.unreachable.get(row.index, now_s);
+  if (known === undefined) return {};
+  const { kind, offender, at_s, count } = known;
+  const from = offender.every((word) => word === 0) ? null : formatIp(...offender);
+  const error = UNREACHABLE_NAMES[kind];
+  return { unreachable: { error, from, s_ago: Math.max(0, now_s - at_s), count } };
 }
 
 /** What only VXLAN has: MACs, and what keepalives tell. */

@@ -1,18 +1,23 @@
 // One mirrored route as `ip -j route` would show it.
 
-import type { RouteEntry, RouteFlag, RouteGateway } from "../../control/target.js";
+import type {
+  DirectRouteStatus,
+  RouteEntry,
+  RouteFlag,
+  RouteGateway,
+} from "../../control/target.js";
 import type { AddressWords } from "../../netlink/route-messages.js";
-import { RouteScope, RouteTable } from "../../netlink/rtnetlink-constants.js";
+import { RouteProtocol, RouteScope, RouteTable } from "../../netlink/rtnetlink-constants.js";
 import { formatIp, formatPrefix, type IpPrefix } from "../../wire/ip-address.js";
 import type { BodyHop, RouteBody } from "../route-bodies.js";
 import type { MirroredRoute } from "../tunnel-routes.js";
 
-/** /etc/iproute2/rt_protos of iproute2 6.1. */
+/** /etc/iproute2/rt_protos of iproute2 6.1, and our own. */
 const PROTOCOLS: Readonly<Record<number, string>> = {
   ...{ 0: "unspec", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 8: "gated", 9: "ra" },
   ...{ 10: "mrt", 11: "zebra", 12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp" },
   ...{ 18: "keepalived", 42: "babel", 99: "openr", 186: "bgp", 187: "isis", 188: "ospf" },
-  ...{ 189: "rip", 192: "eigrp" },
+  ...{ 189: "rip", 192: "eigrp", [RouteProtocol.culvert]: "culvert" },
 };
 const TABLES: Readonly<Record<number, string>> = { 253: "default" };
 const SCOPES: Readonly<Record<number, string>> = {
@@ -34,6 +39,16 @@ export function routeEntry(dev: string, { prefix, body }: MirroredRoute): RouteE
     ...(metric === 0 ? {} : { metric }),
     ...(single ? {} : { nexthops: hops.map((hop) => nextHop(dev, body, hop)) }),
     flags: single ? flagsOf(first) : [],
+  };
+}
+
+/** What `direct` takes out of a tunnel: over the underlay's device. */
+export function directEntry({ to, via, dev, metric }: DirectRouteStatus): RouteEntry {
+  return {
+    ...{ dst: to, gateway: via, dev },
+    protocol: PROTOCOLS[RouteProtocol.culvert],
+    ...(metric === 0 ? {} : { metric }),
+    flags: [],
   };
 }
 

@@ -18,7 +18,7 @@ import { ipOf, textOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
 import type { TunnelRoutes } from "../tunnel-routes.js";
 import { type ControlContext, ipipTunnels } from "./context.js";
-import { routeEntry } from "./route-entry.js";
+import { directEntry, routeEntry } from "./route-entry.js";
 
 /** Routes after which a page ends. */
 const PAGE_ROUTES = 2000;
@@ -87,6 +87,8 @@ function* entriesOf(
   for (const tunnel of ipipTunnels(context, dev)) {
     for (const route of context.mirror.of(tunnel).list())
       yield routeEntry(tunnel.config.name, route);
+    if (!tunnel.config.direct) continue;
+    for (const route of context.plainRoutes.directOf(tunnel.config.name)) yield directEntry(route);
   }
 }
 
@@ -128,7 +130,7 @@ function decide(
   if (tunnel.remote !== undefined) {
     const outer = textOf(tunnel.remote);
     const why = "the tunnel is point-to-point: its remote gets everything";
-    const length = found?.prefix.length ?? 0;
+    const length = found?.prefix.length ?? -1;
     const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
     return { length, decision: { to, dev, match, outer, why } };
   }

@@ -22,6 +22,7 @@ import {
   RUN_WORDS,
   SEND_BYTES,
   SEND_FLAGS,
+  SEND_FRAGMENTS,
   SEND_FRAME,
   SEND_HEADER,
   SEND_HEADER_BYTES,
@@ -174,7 +175,7 @@ export class SoakNetwork extends MemoryNetwork {
       header + header_bytes <= EGRESS_ARENA_BYTES &&
       (vxlanFlags(arena, header) & VXLAN_FLAG_VNI) !== 0 &&
       VNIS.includes(vxlanVni(arena, header)) &&
-      (sends[at + SEND_FLAGS] & ~(SEND_NO_GSO | SEND_PARTIAL_CHECKSUM)) === 0;
+      (sends[at + SEND_FLAGS] & ~(SEND_NO_GSO | SEND_PARTIAL_CHECKSUM | SEND_FRAGMENTS)) === 0;
     if (good) return;
     const bytes = arena.slice(header, header + header_bytes);
     throw new SoakError(`a wrong send: ${sends.slice(at, at + SEND_WORDS)}, header ${bytes}`);

@@ -118,8 +118,8 @@ describe("makes the request", () => {
       "neighFlush",
       { ...flush("noarp"), router: false },
     ],
-    ["route", "routeShow", {}],
-    ["route show dev ipip0", "routeShow", { dev: "ipip0" }],
+    ["route", "routePage", { from: 1 }],
+    ["route show dev ipip0", "routePage", { dev: "ipip0" }],
     ["route get 192.168.11.10", "routeGet", { to: "192.168.11.10" }],
     [
       "route get to 192.168.11.10 dev vxlan100",

@@ -147,8 +147,8 @@ describe("neigh", () => {
 describe("route", () => {
   it("prints routes and decisions", async () => {
     expect(await output("route show")).toBe(
-      "192.168.11.0/24 via 192.168.11.1 dev vxlan100 source config\n" +
-        "192.168.12.0/24 dev ipip0 source kernel\n",
+      "192.168.12.0/24 dev ipip0 scope link\n" +
+        "192.168.11.0/24 via 10.57.4.21 dev ipip1 proto static onlink\n",
     );
     expect(await output("route get 192.168.11.10")).toBe(
       "192.168.11.10 dev vxlan100 outer 10.57.4.21 match 192.168.11.0/24\n" +
@@ -165,6 +165,24 @@ describe("status", () => {
     const group = { ...tunnel!.remotes[1]!, address: "239.1.1.1", flags: ["flood", "group"] };
     const text = formatStatus({ ...report, tunnels: [{ ...tunnel!, remotes: [group] }] });
     expect(text).toMatch(/239\.1\.1\.1\S* vni 7 +- +- +- +- +0 /);
+  });
+
+  it("says under the remotes which of them routers call unreachable", () => {
+    const report = daemon.target.status();
+    const [tunnel] = report.tunnels;
+    const [first, second] = tunnel!.remotes;
+    const said = { error: "host-unreachable", from: "10.57.4.1", s_ago: 3, count: 1 };
+    const unsaid = { error: "ttl-exceeded", from: null, s_ago: 61, count: 7 };
+    const remotes = [
+      { ...first!, unreachable: said },
+      { ...second!, unreachable: unsaid },
+    ];
+    const text = formatStatus({ ...report, tunnels: [{ ...tunnel!, remotes }] });
+    expect(text.split("\n").slice(-3)).toEqual([
+      "  10.57.4.21: host-unreachable from 10.57.4.1, 3s ago",
+      "  [fd00::22]:8472 vni 7: ttl-exceeded, 1m01s ago, 7 times",
+      "",
+    ]);
   });
 
   it("prints a page for people", async () => {

@@ -38,8 +38,8 @@ describe("README.md", () => {
 describe("docs/configuration.md", () => {
   const examples = examplesIn(manual);
 
-  it("has three examples, all right", () => {
-    expect(examples).toHaveLength(3);
+  it("has examples of VXLAN, of IPIP in each mode and without encapsulation, all right", () => {
+    expect(examples).toHaveLength(9);
     for (const example of examples) {
       expect(loadConfig(example, "docs/configuration.md").problems).toBeUndefined();
     }
@@ -107,12 +107,14 @@ describe("docs/configuration.md", () => {
       ["strict_reserved", defaultValues.strictReserved],
       ["inner_vlan", defaultValues.innerVlan],
       ["remote", defaultValues.ipipRemote],
+      ["pmtudisc", defaultValues.pmtudisc],
+      ["direct", defaultValues.direct],
       ["metric", defaultValues.routeMetric],
     ];
     for (const [key, value] of defaults) expect(documented.get(key), key).toBe(`\`${value}\``);
     expect(manual).toContain(`| \`port\` | 1..65535 | \`${defaultValues.vxlanPort}\` |`);
     expect(manual).toContain(`| \`ttl\` | 0..255 or \`inherit\` | \`${defaultValues.vxlanTtl}\` |`);
-    expect(manual).toContain(`| \`ttl\` | 0..255 | \`${defaultValues.ipipTtl}\` |`);
+    expect(manual).toContain(`| \`ttl\` | \`inherit\` or 0..255 | \`${defaultValues.ipipTtl}\` |`);
     expect(manual).toContain(`at most ${configLimits.remotes} remotes`);
     expect(manual).toContain(`list of 1..${configLimits.tunnels} tunnels`);
   });

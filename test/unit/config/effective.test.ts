@@ -67,6 +67,7 @@ const CONTRACT_EFFECTIVE: Config = {
       proxy: false,
       strict_reserved: false,
       inner_vlan: "pass",
+      direct: false,
       allow: "known",
       remotes: [{ dst: "10.57.4.21", port: 4789, vni: 100 }],
       fdb: [{ mac: "02:00:00:00:00:0b", dst: "10.57.4.21", port: 4789, vni: 100, router: false }],
@@ -84,6 +85,7 @@ const CONTRACT_EFFECTIVE: Config = {
       mtu: "auto",
       addresses: ["192.168.10.1/32"],
       routes: [{ to: "192.168.11.0/24", via: "10.57.4.21", onlink: true, metric: 0 }],
+      direct: false,
       allow: "known",
     },
   ],
@@ -120,6 +122,7 @@ describe("the effective configuration", () => {
           proxy: false,
           strict_reserved: false,
           inner_vlan: "pass",
+          direct: false,
           allow: "known",
           remotes: [],
           fdb: [],
@@ -142,8 +145,41 @@ describe("the effective configuration", () => {
       mtu: "auto",
       addresses: [],
       routes: [],
+      direct: false,
       allow: "known",
     });
+  });
+
+  it.each([
+    ["local: 10.0.0.1", "ipip"],
+    ["dev: eth0", "ipip"],
+    ['local: "fd00::1"', "ipip6"],
+    ['dev: eth0, remote: "fd00::1"', "ipip6"],
+    ["dev: eth0, mode: ip6ip6", "ip6ip6"],
+    ["local: any, mode: any", "any"],
+  ])("tells the mode of an ipip tunnel with %s: %s", (keys, mode) => {
+    expect(tunnelOf(`tunnels: [{ name: i, type: ipip, ${keys} }]`, "ipip").mode).toBe(mode);
+  });
+
+  it("takes what the header of an ipip tunnel is to be", () => {
+    const text = `tunnels:
+  - name: i
+    type: ipip
+    mode: ip6ip6
+    local: "FD00:0::1"
+    dev: eth0
+    remote: "FD00::2"
+    tos: inherit
+    ttl: 0
+    routes: [{ to: "fd01::/64", via: "FD00::3" }]
+`;
+    expect(tunnelOf(text, "ipip")).toMatchObject({
+      ...{ mode: "ip6ip6", local: "fd00::1", dev: "eth0", remote: "fd00::2" },
+      ...{ tos: "inherit", ttl: "inherit", pmtudisc: true },
+      routes: [{ to: "fd01::/64", via: "fd00::3", onlink: true, metric: 0 }],
+    });
+    const any = tunnelOf(ipipWith("ttl: inherit\n    pmtudisc: false"), "ipip");
+    expect(any).toMatchObject({ ttl: "inherit", pmtudisc: false });
   });
 
   it("turns single offloads off and leaves the others on", () => {

@@ -22,6 +22,8 @@ import type {
   RouteDecision,
   RouteEntry,
   RouteGet,
+  RoutePage,
+  RoutePageQuery,
   RouteQuery,
   StatusReport,
 } from "../../../src/control/target.js";
@@ -60,8 +62,11 @@ export class MemoryTarget implements ControlTarget {
   fdb: FdbEntry[] = [];
   neigh: NeighEntry[] = [];
   routes: RouteEntry[] = [
-    { dev: "vxlan100", to: "192.168.11.0/24", via: "192.168.11.1", source: "config" },
-    { dev: "ipip0", to: "192.168.12.0/24", source: "kernel" },
+    {
+      ...{ dst: "192.168.11.0/24", gateway: "10.57.4.21", dev: "ipip1", protocol: "static" },
+      flags: ["onlink"],
+    },
+    { dst: "192.168.12.0/24", dev: "ipip0", protocol: "boot", scope: "link", flags: [] },
   ];
   /** Method and argument of the last request that reached the target. */
   last: [operation: string, argument?: object] | undefined;
@@ -85,6 +90,7 @@ export class MemoryTarget implements ControlTarget {
         udp_segment: { enabled: true },
         udp_gro: { enabled: false },
       },
+      route_tunnels: [],
       tunnels: [
         {
           name: "vxlan100",
@@ -277,6 +283,16 @@ export class MemoryTarget implements ControlTarget {
     this.last = ["routeShow", query];
     requireDevice(query.dev);
     return this.routes.filter((entry) => matches(entry, query));
+  }
+
+  /** Pages of one route, so that whoever reads them has to go on. */
+  routePage(query: RoutePageQuery): RoutePage {
+    this.last = ["routePage", query];
+    requireDevice(query.dev);
+    const { dev, from = 0 } = query;
+    const all = this.routes.filter((entry) => matches(entry, { dev }));
+    const next = from + 1;
+    return { routes: all.slice(from, next), ...(next < all.length ? { next } : {}) };
   }
 
   routeGet(query: RouteGet): RouteDecision {

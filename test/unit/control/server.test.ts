@@ -101,7 +101,7 @@ describe("operations", () => {
       count: 5,
     });
     expect(await client().routeShow({ dev: "ipip0" })).toEqual([
-      { dev: "ipip0", to: "192.168.12.0/24", source: "kernel" },
+      { dst: "192.168.12.0/24", dev: "ipip0", protocol: "boot", scope: "link", flags: [] },
     ]);
     expect((await client().routeGet({ to: "192.168.11.9" })).outer).toBe("10.57.4.21");
   });

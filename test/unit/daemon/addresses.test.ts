@@ -53,13 +53,14 @@ describe("text that has been validated", () => {
   it("becomes words", () => {
     expect(ipOf("10.57.4.20")).toEqual({ w0: 0, w1: 0, w2: 0xffff, w3: 0x0a390414 });
     expect(macOf("02:00:00:00:00:0b")).toEqual({ hi: 0x200, lo: 0xb });
-    expect(prefixOf("203.0.113.0/24")).toEqual({ prefix: 0xcb007100, length: 24 });
+    expect(prefixOf("203.0.113.0/24")).toEqual({ ip: ipOf("203.0.113.0"), family: 4, length: 24 });
+    expect(prefixOf("fd00::/8")).toEqual({ ip: ipOf("fd00::"), family: 6, length: 8 });
   });
 
   it("asserts where it is none", () => {
     expect(() => ipOf("10.57.4")).toThrow("not an address: 10.57.4");
     expect(() => macOf("02:00")).toThrow("not a MAC address");
-    expect(() => prefixOf("fd00::/8")).toThrow("not an IPv4 prefix");
+    expect(() => prefixOf("10.0.0.0/33")).toThrow("not a prefix: 10.0.0.0/33");
     expect(() => allowedSources(["10.0.0.1"])).toThrow("not a prefix");
   });
 });

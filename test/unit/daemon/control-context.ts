@@ -2,11 +2,14 @@
 // without devices, sockets and netlink: real tables, real counters.
 
 import { loadConfig } from "../../../src/config/load.js";
+import { deviceTunnels } from "../../../src/config/tunnel-kinds.js";
 import type { ControlContext } from "../../../src/daemon/control/context.js";
 import { FdbEntries } from "../../../src/daemon/fdb-entries.js";
 import { Keepalives, type PeerChange } from "../../../src/daemon/keepalives.js";
 import { Offloads } from "../../../src/daemon/offloads.js";
+import { OuterHops } from "../../../src/daemon/outer-hops.js";
 import { Peers } from "../../../src/daemon/peers.js";
+import { PlainRoutes, plainRouteParts } from "../../../src/daemon/plain-routes.js";
 import { TableChanges } from "../../../src/daemon/table-changes.js";
 import {
   type IpipRuntime,
@@ -16,14 +19,18 @@ import {
   type VxlanRuntime,
   vxlanTables,
 } from "../../../src/daemon/tunnel.js";
-import { fillIpip, fillVxlan } from "../../../src/daemon/tunnel-tables.js";
+import { TunnelRoutes } from "../../../src/daemon/tunnel-routes.js";
+import { fillVxlan } from "../../../src/daemon/tunnel-tables.js";
 import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { UnreachableRows } from "../../../src/remotes/unreachable-rows.js";
 import { monotonicSeconds } from "../../../src/shared-memory/clock.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../../src/telemetry/counters.js";
+import { createLogger } from "../../../src/telemetry/log.js";
 import { ip, mac } from "../forwarding/frames.js";
 import { ScriptedTransport } from "../netlink/scripted-transport.js";
+import { kernelRoute } from "./kernel-routes.js";
 
 const OFFLOADS_OFF = {
   ...{ tso: false, uso: false, udp_segment: false, udp_gro: false, tun_checksum: false },
@@ -91,7 +98,8 @@ export function controlContext(
   const changes = new TableChanges();
   const peers = new Peers(remotes, counters, changes);
   const fdbEntries = new FdbEntries(remotes, peers, changes);
-  const tunnels = config.tunnels.map((tunnel, index): TunnelRuntime => {
+  const mirrored = new Map<IpipRuntime, TunnelRoutes>();
+  const tunnels = deviceTunnels(config).map((tunnel, index): TunnelRuntime => {
     const local = ip(tunnel.local ?? "10.57.4.20");
     const fits_bytes = pathMtu_bytes(tunnel.type, local, UNDERLAY_MTU_BYTES);
     const mtu = { underlayMtu_bytes: UNDERLAY_MTU_BYTES, pathMtu_bytes: fits_bytes };
@@ -124,12 +132,26 @@ export function controlContext(
     remotes.defineTunnel(index, 0, 0);
     const pointToPoint = tunnel.remote !== "any";
     const runtime: IpipRuntime = {
-      ...{ ...common, ...ipipTables(), type: "ipip", config: tunnel, senders: [70, 71] },
+      ...{
+        ...common,
+        ...ipipTables(),
+        type: "ipip",
+        config: tunnel,
+        senders: [
+          [70, 72, -1],
+          [71, 73, -1],
+        ],
+      },
       device: deviceOf(tunnel.name, index, 1),
       remote: pointToPoint ? ip(tunnel.remote) : undefined,
       remoteRow: pointToPoint ? peers.acquire(index, tunnel.remote) : -1,
     };
-    fillIpip(runtime, peers);
+    const routes = new TunnelRoutes(runtime, new OuterHops(runtime, peers));
+    for (const { to, via } of tunnel.routes) {
+      const hops = [{ via, ifindex: runtime.device.ifindex }];
+      routes.change("add", kernelRoute({ to, hops }));
+    }
+    mirrored.set(runtime, routes);
     return runtime;
   });
   const peerChanges: PeerChange[] = [];
@@ -147,12 +169,16 @@ export function controlContext(
     onChange: (change) => peerChanges.push(change),
     random: () => 0.5,
   });
+  const rtnl = new NetlinkSocket(new ScriptedTransport(...script));
+  const log = createLogger({ level: "fatal" });
   return {
-    ...{ rows, sent, peerChanges, keepalives },
+    unreachable: UnreachableRows.create(remotes.rows, maxRemotes),
+    mirror: { of: (tunnel: IpipRuntime) => mirrored.get(tunnel)! },
+    plainRoutes: new PlainRoutes(config, tunnels, plainRouteParts(rtnl, log)),
+    ...{ rtnl, rows, sent, peerChanges, keepalives },
     ...{ tunnels, remotes, peers, fdbEntries, changes, counters, workers: 2 },
     started_s: monotonicSeconds(),
     worker: new WorkerCounters(counters.sharedState(), 1),
-    rtnl: new NetlinkSocket(new ScriptedTransport(...script)),
     offloads: new Offloads(OFFLOADS_OFF),
     vxlan: tunnels.find((tunnel): tunnel is VxlanRuntime => tunnel.type === "vxlan")!,
     ipip: tunnels.find((tunnel): tunnel is IpipRuntime => tunnel.type === "ipip")!,

@@ -7,14 +7,19 @@ import { EventInbox } from "../../../src/events/event-inbox.js";
 import { Fdb } from "../../../src/fdb/fdb.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
 import { RouteReader } from "../../../src/routes/route-table.js";
+import { ip } from "../forwarding/frames.js";
 import { controlContext } from "./control-context.js";
 
 const descriptors = new Descriptors();
 afterEach(() => descriptors.closeAll());
 
+const ipipReceivers = [90, 91].map((fd) => ({
+  ...{ fd, family: 4 as const, protocol: 4, local: ip("10.57.4.20") },
+}));
+
 const plansOf = (context: ReturnType<typeof controlContext>) =>
   workerPlans({
-    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers: [90, 91] },
+    ...{ ...context, workers: 2, busyPoll_us: 60, descriptors, ipipReceivers },
     keepalives: context.rows,
     events: new EventInbox(2, 2),
   });
@@ -29,8 +34,11 @@ describe("workerPlans", () => {
     expect([first, second].map(({ vxlan }) => vxlan[0].receiveSocket)).toEqual([40, 41]);
     expect([first, second].map(({ vxlan }) => vxlan[0].groupSocket)).toEqual([45, -1]);
     expect([first, second].map(({ ipip }) => ipip[0].device.fd)).toEqual([101, 201]);
-    expect([first, second].map(({ ipip }) => ipip[0].sendSocket)).toEqual([70, 71]);
-    expect([first, second].map((plan) => plan.ipipReceiveSockets)).toEqual([[90, 91], []]);
+    expect([first, second].map(({ ipip }) => ipip[0].sendSockets)).toEqual([
+      [70, 72, -1],
+      [71, 73, -1],
+    ]);
+    expect([first, second].map((plan) => plan.ipipReceivers)).toEqual([ipipReceivers, []]);
   });
 
   it("tells of every tunnel what its config says", () => {
@@ -43,9 +51,39 @@ describe("workerPlans", () => {
     });
     expect(ipip).toHaveLength(1);
     expect(ipip[0]).toMatchObject({
-      ...{ index: 1, local: 0x0a390414, remote: 0, remoteRow: -1, ttl: 64 },
+      ...{ index: 1, family: 4, local: ip("10.57.4.20"), remote: undefined, remoteRow: -1 },
+      ...{ carries4: true, carries6: false, ttl: 64, tos: 0, pmtudisc: true, dev: "" },
       ...{ mtu_bytes: 1450, underlayMtu_bytes: 1500, allow: "known" },
     });
+  });
+
+  it("tells what each mode of IPIP carries, and in what", () => {
+    const modes = ["ipip", "sit", "any", "ipip6", "ip6ip6"];
+    const tunnels = modes.map((mode, i) => {
+      const local = mode.endsWith("6") ? `fd00::${i}` : `10.57.4.2${i}`;
+      return `  - { name: ipip${i}, type: ipip, mode: ${mode}, local: "${local}" }\n`;
+    });
+    const [{ ipip }] = plansOf(controlContext(`tunnels:\n${tunnels.join("")}`));
+    const told = ipip.map(({ family, carries4, carries6 }) => [family, carries4, carries6]);
+    expect(told).toEqual([
+      [4, true, false],
+      [4, false, true],
+      [4, true, true],
+      [6, true, false],
+      [6, false, true],
+    ]);
+  });
+
+  it("reads every switch of an IPIP tunnel", () => {
+    const [{ ipip }] = plansOf(
+      controlContext(`
+tunnels:
+  - { name: a, type: ipip, local: 10.57.4.20, dev: eth0, ttl: inherit, tos: inherit, pmtudisc: false }
+  - { name: b, type: ipip, local: 10.57.4.21, ttl: 9, tos: 0x4b }
+`),
+    );
+    expect(ipip[0]).toMatchObject({ dev: "eth0", ttl: 0, tos: -1, pmtudisc: false });
+    expect(ipip[1]).toMatchObject({ dev: "", ttl: 9, tos: 0x48, pmtudisc: true });
   });
 
   it("takes the larger headers of IPv6 off the path's MTU, and reads every switch", () => {

@@ -1,8 +1,9 @@
 // `culvert route` on real tables: what is used for which destination, and why.
 
 import { describe, expect, it } from "vitest";
-import { routeGet, routeShow } from "../../../src/daemon/control/routes.js";
+import { RouteListings, routeGet, routeProblems } from "../../../src/daemon/control/routes.js";
 import { controlContext } from "./control-context.js";
+import { kernelRoute, type TestHop, type TestRoute } from "./kernel-routes.js";
 
 const POINT_TO_POINT = `
 tunnels:
@@ -16,14 +17,83 @@ tunnels:
 const code = (name: string) => expect.objectContaining({ code: `CULVERT_${name}` });
 
 describe("show", () => {
-  it("lists the routes of ipip tunnels in order of their prefixes", () => {
-    const context = controlContext();
-    expect(routeShow(context, {})).toEqual([
-      { dev: "ipip0", to: "10.57.4.0/24", source: "config" },
-      { dev: "ipip0", to: "192.168.11.0/24", via: "10.57.4.21", source: "config" },
+  it("lists the routes of ipip tunnels", () => {
+    const listings = new RouteListings(controlContext());
+    const common = { dev: "ipip0", protocol: "static" };
+    expect(listings.show({})).toEqual([
+      { ...common, dst: "192.168.11.0/24", gateway: "10.57.4.21", flags: ["onlink"] },
+      { ...common, dst: "10.57.4.0/24", flags: [] },
     ]);
-    expect(() => routeShow(context, { dev: "vxlan100" })).toThrow(code("WRONG_TYPE"));
-    expect(() => routeShow(context, { dev: "eth9" })).toThrow(code("NO_TUNNEL"));
+    expect(() => listings.show({ dev: "vxlan100" })).toThrow(code("WRONG_TYPE"));
+    expect(() => listings.page({ dev: "eth9" })).toThrow(code("NO_TUNNEL"));
+  });
+
+  it("has the words of ip for every kind of route, and says why one is not in use", () => {
+    const context = controlContext("tunnels: [{ name: ipip0, type: ipip, local: 10.57.4.20 }]");
+    const { ifindex } = context.ipip.device;
+    const routes = context.mirror.of(context.ipip);
+    const add = (route: Omit<TestRoute, "hops">, ...hops: Omit<TestHop, "ifindex">[]) =>
+      routes.change(
+        "append",
+        kernelRoute({
+          ...route,
+          to: route.to as string,
+          hops: hops.map((hop) => ({ ...hop, ifindex })),
+        }),
+      );
+    add({ to: "0.0.0.0/0", table: 100, protocol: 12, metric: 7 }, { via: "10.57.4.21" });
+    add({ to: "192.168.13.7/32", scope: 253, protocol: 2 }, {});
+    add({ to: "192.168.14.0/24", protocol: 77 }, { via: "fd57::21" });
+    add(
+      { to: "192.168.15.0/24" },
+      { via: "10.57.4.21", weight: 2 },
+      { via: "10.57.4.22", dead: true },
+    );
+    add({ to: "fd11::/48", metric: 1024 }, { via: "::10.57.4.23" });
+    expect(new RouteListings(context).show({})).toEqual([
+      {
+        ...{ dst: "default", gateway: "10.57.4.21", dev: "ipip0", table: "100", protocol: "bird" },
+        ...{ metric: 7, flags: ["onlink"] },
+      },
+      { dst: "192.168.13.7", dev: "ipip0", protocol: "kernel", scope: "link", flags: [] },
+      {
+        ...{ dst: "192.168.14.0/24", via: { family: "inet6", host: "fd57::21" }, dev: "ipip0" },
+        ...{ protocol: "77", flags: ["onlink", "unreachable"] },
+      },
+      {
+        ...{ dst: "192.168.15.0/24", dev: "ipip0", protocol: "static", flags: [] },
+        nexthops: [
+          { gateway: "10.57.4.21", dev: "ipip0", weight: 2, flags: ["onlink"] },
+          { gateway: "10.57.4.22", dev: "ipip0", weight: 1, flags: ["onlink", "dead"] },
+        ],
+      },
+      {
+        ...{ dst: "fd11::/48", gateway: "::10.57.4.23", dev: "ipip0", protocol: "static" },
+        ...{ metric: 1024, flags: ["onlink"] },
+      },
+    ]);
+    expect(routeProblems(routes)).toEqual({ unreachable: 1, recursive: [], beyond_limits: 0 });
+  });
+
+  it("gives 5,000 routes in pages, each once; a page that was given is gone", () => {
+    const context = controlContext("tunnels: [{ name: ipip0, type: ipip, local: 10.57.4.20 }]");
+    const hops = [{ via: "10.57.4.21", ifindex: context.ipip.device.ifindex }];
+    for (let n = 0; n < 5000; n++) {
+      const to = `10.${n >> 8}.${n & 255}.0/24`;
+      context.mirror.of(context.ipip).change("add", kernelRoute({ to, hops }));
+    }
+    const listings = new RouteListings(context);
+    const seen = new Set<string>();
+    let page = listings.page({});
+    const first = page.next;
+    for (;;) {
+      expect(page.routes.length).toBeLessThanOrEqual(2000);
+      for (const { dst } of page.routes) seen.add(dst);
+      if (page.next === undefined) break;
+      page = listings.page({ from: page.next });
+    }
+    expect(seen.size).toBe(5000);
+    expect(() => listings.page({ from: first })).toThrow(code("NOT_FOUND"));
   });
 });
 

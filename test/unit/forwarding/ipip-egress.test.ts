@@ -1,5 +1,5 @@
-// IPIP egress on memory devices: outer destination, outer header, and the ICMP error for packets
-// that are too big.
+// IPIP egress on memory devices: outer destination, loops, what is dropped, superpackets. The outer
+// header is ipip-outer.test.ts, what is too long ipip-too-big.test.ts.
 
 import { describe, expect, it } from "vitest";
 import {
@@ -17,11 +17,24 @@ import { MemoryDevice } from "../../../src/device/memory-device.js";
 import type { EgressBatch } from "../../../src/packet/egress-batch.js";
 import { MemoryNetwork } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
-import { icmpNextHopMtu, parseIcmp } from "../../../src/wire/icmp.js";
-import { formatIpv4 } from "../../../src/wire/ip-address.js";
+import { icmpNextHopMtu } from "../../../src/wire/icmp.js";
+import { formatIp, formatIpv4 } from "../../../src/wire/ip-address.js";
 import { parseIpv4 } from "../../../src/wire/ipv4.js";
-import { ipv4Udp, ipv6Udp, v4 } from "./frames.js";
+import { emitIpv6 } from "../../../src/wire/ipv6.js";
+import { ip, ipip, ipv4Udp, ipv6Udp, join, type OuterOptions } from "./frames.js";
 import { HOST_A, HOST_B, HOST_C, type IpipOptions, MemoryHost } from "./memory-host.js";
+
+const SIT: IpipOptions = { carries4: false, carries6: true };
+const IP6IP6: IpipOptions = { ...SIT, family: 6, local: "fd57::20" };
+
+/** A packet behind an IPv6 header to fd57::21. */
+function outer6(inner: Uint8Array, nextHeader: number, source: string): Uint8Array {
+  const header = new Uint8Array(40);
+  const addresses = { source: ip(source), destination: ip("fd57::21") };
+  const fields = { trafficClass: 0, flowLabel: 0, hopLimit: 64, nextHeader };
+  emitIpv6({ ...fields, ...addresses, payload_bytes: inner.length }, header, 0);
+  return join(header, inner);
+}
 
 function hostWith(options: IpipOptions = {}) {
   const network = new MemoryNetwork();
@@ -104,6 +117,29 @@ describe("outer destination", () => {
     expect(host.counts(0)).toEqual({ "no-route": 1 });
   });
 
+  it("is the next hop of an IPv6 route, over IPv6 and over IPv4", () => {
+    for (const via of ["fd57::21", HOST_B]) {
+      const { host, device, route, network } = hostWith(via === HOST_B ? SIT : IP6IP6);
+      route("fd99::", 16, via);
+      host.send(device, ipv6Udp({ destination: "fd99::1" }), ipv6Udp({ destination: "fd98::1" }));
+      expect(network.sent.map(({ destination }) => destination)).toEqual([ip(via)]);
+      expect(host.counts(0)).toMatchObject({ egressPackets: 1, "no-route": 1 });
+    }
+  });
+
+  it("stays with one next hop of several for a flow, and all of them are used", () => {
+    const { host, device, routes, tunnel, destinations } = hostWith();
+    const hops = [HOST_B, HOST_C].map((via) => ({
+      remote: host.remote(tunnel.index, via, 0, 0),
+      weight: 1,
+    }));
+    routes.set({ prefix: { ip: ip("192.168.11.0"), family: 4, length: 24 }, hops });
+    const flows = Array.from({ length: 32 }, (_, i) => ipv4Udp({ sourcePort: 1000 + i }));
+    host.send(device, ...flows, ...flows);
+    expect(new Set(destinations())).toEqual(new Set([HOST_B, HOST_C]));
+    expect(destinations().slice(32)).toEqual(destinations().slice(0, 32));
+  });
+
   it("works for addresses in the upper half of the number range", () => {
     const { host, device, route, destinations } = hostWith();
     route("203.0.113.0", 24, "198.51.100.1");
@@ -112,41 +148,93 @@ describe("outer destination", () => {
   });
 });
 
-describe("outer header", () => {
-  const outerOf = (options: IpipOptions, packet: Uint8Array) => {
-    const { host, device, outers } = hostWith({ remote: HOST_B, ...options });
-    host.send(device, packet);
-    return outers()[0];
+describe("without next hop", () => {
+  const sentFor = (options: IpipOptions, ...destinations: string[]) => {
+    const { host, device, route, network } = hostWith(options);
+    route("::", 0);
+    route("0.0.0.0", 0);
+    const packet = (to: string) =>
+      to.includes(":") ? ipv6Udp({ destination: to }) : ipv4Udp({ destination: to });
+    host.send(device, ...destinations.map(packet));
+    const sent = network.sent.map(({ destination: { w0, w1, w2, w3 } }) =>
+      formatIp(w0, w1, w2, w3),
+    );
+    return { sent, counts: host.counts(0) };
   };
 
-  it("is an IPv4 header of protocol 4 from the tunnel's local address", () => {
-    const { network, host, device } = hostWith({ remote: HOST_B });
-    host.send(device, ipv4Udp());
-    const expected = [0x45, 0, 0, 78, 0, 0, 0, 0, 64, 4, 0x5e, 0x12];
-    const addresses = [10, 57, 4, 20, 10, 57, 4, 21];
-    expect([...network.sent[0].bytes.slice(0, 20)]).toEqual([...expected, ...addresses]);
+  it.each([
+    ["ip6ip6", IP6IP6, "fd57::21", "fd57::21"],
+    ["any over IPv4", { carries6: true }, HOST_C, HOST_C],
+    ["sit, 6to4", SIT, "2002:c633:6407:1::9", "198.51.100.7"],
+    ["sit, IPv4-compatible", SIT, "::198.51.100.7", "198.51.100.7"],
+  ] as const)("%s: %# takes the inner destination %s", (_, options, inner, outer) => {
+    expect(sentFor(options, inner).sent).toEqual([outer]);
   });
 
-  it("has the configured TTL, or the inner one where that is 0", () => {
-    expect(outerOf({ ttl: 7 }, ipv4Udp({ ttl: 1 }))?.ttl).toBe(7);
-    expect(outerOf({ ttl: 0 }, ipv4Udp({ ttl: 1 }))?.ttl).toBe(1);
+  it.each([
+    ["a destination without IPv4 address in it", SIT, "2001:db8::1"],
+    ["loopback", SIT, "::1"],
+    ["6to4 of this network", SIT, "2002:0001:0203::1"],
+    ["6to4 of loopback", SIT, "2002:7f00:0001::1"],
+    ["6to4 of a group", SIT, "2002:e000:0005::1"],
+    ["an IPv4 group", {}, "224.0.0.5"],
+    ["an IPv6 group", IP6IP6, "ff02::2"],
+    ["an address of one link", IP6IP6, "fe80::1"],
+    ["the other family", { ...IP6IP6, carries4: true }, HOST_B],
+  ] as const)("%s is no-route", (_, options, inner) => {
+    expect(sentFor(options, inner)).toEqual({ sent: [], counts: { "no-route": 1 } });
+  });
+});
+
+describe("the tunnel's own packets", () => {
+  const outer4 = (options: OuterOptions) => ipip(ipv4Udp(), { source: HOST_A, ...options });
+
+  it.each([
+    ["to its remote", { destination: HOST_B }],
+    ["to anybody", { destination: HOST_C }],
+    ["that carry IPv6", { destination: HOST_B, protocol: 41 }],
+  ])("%s are a routing loop", (_, options) => {
+    const { host, device, network } = hostWith({ remote: HOST_B });
+    host.send(device, outer4(options));
+    expect(network.sent).toEqual([]);
+    expect(host.counts(0)).toEqual({ "routing-loop": 1 });
   });
 
-  it("copies DF", () => {
-    expect(outerOf({}, ipv4Udp({ dontFragment: true }))?.dontFragment).toBe(true);
-    expect(outerOf({}, ipv4Udp())?.dontFragment).toBe(false);
+  it("are one where the tunnel carries IPv6 only", () => {
+    const { host, device } = hostWith({ ...SIT, remote: HOST_B });
+    host.send(device, outer4({ destination: HOST_B, protocol: 41 }));
+    expect(host.counts(0)).toEqual({ "routing-loop": 1 });
   });
 
-  it("copies the ECN field and no DSCP", () => {
-    const tos = [0, 1, 2, 3, 0xb8, 0xbb].map((value) => outerOf({}, ipv4Udp({ tos: value }))?.tos);
-    expect(tos).toEqual([0, 1, 2, 3, 0, 3]);
+  it("are known by their destination where the source is the route's", () => {
+    const { host, device } = hostWith({ local: "0.0.0.0", remote: HOST_B });
+    host.send(device, outer4({ destination: HOST_B }), outer4({ destination: HOST_C }));
+    expect(host.counts(0)).toMatchObject({ "routing-loop": 1, egressPackets: 1 });
+  });
+
+  it("are a routing loop over IPv6 as well", () => {
+    const { host, device, network } = hostWith({ ...IP6IP6, carries4: true, remote: "fd57::21" });
+    const nested = (nextHeader: number, source: string) => outer6(ipv6Udp(), nextHeader, source);
+    host.send(device, nested(41, "fd57::20"), nested(4, "fd57::20"), nested(41, "fd57::19"));
+    expect(host.counts(0)).toMatchObject({ "routing-loop": 2, egressPackets: 1 });
+    expect(network.sent).toHaveLength(1);
+  });
+
+  it("are not those of another tunnel inside, nor anything else from its address", () => {
+    const { host, device } = hostWith({ remote: HOST_B });
+    const other = ipip(ipv4Udp(), { source: "10.60.0.1", destination: "10.60.0.2" });
+    host.send(device, other, ipv4Udp({ source: HOST_A, destination: HOST_B }));
+    expect(host.counts(0)).toMatchObject({ egressPackets: 2 });
   });
 });
 
 describe("packets that are dropped", () => {
-  it("as not-ip: IPv6", () => {
-    const { host, device } = hostWith({ remote: HOST_B });
-    host.send(device, ipv6Udp());
+  it.each([
+    ["IPv6 from a tunnel for IPv4", {}, ipv6Udp()],
+    ["IPv4 from a tunnel for IPv6", { carries4: false, carries6: true }, ipv4Udp()],
+  ])("as not-ip: %s", (_, options, packet) => {
+    const { host, device } = hostWith({ remote: HOST_B, ...options });
+    host.send(device, packet);
     expect(host.counts(0)).toEqual({ "not-ip": 1 });
   });
 
@@ -157,70 +245,11 @@ describe("packets that are dropped", () => {
     expect(host.counts(0)).toEqual({ malformed: 4 });
   });
 
-  it("as ttl-expired: TTL 0, also where the outer TTL is fixed", () => {
-    const { host, device, network } = hostWith({ remote: HOST_B, ttl: 64 });
-    host.send(device, ipv4Udp({ ttl: 0 }));
+  it("as ttl-expired: TTL or hop limit 0, also where the outer TTL is fixed", () => {
+    const { host, device, network } = hostWith({ remote: HOST_B, ttl: 64, carries6: true });
+    host.send(device, ipv4Udp({ ttl: 0 }), ipv6Udp({ ttl: 0 }));
     expect(network.sent).toEqual([]);
-    expect(host.counts(0)).toEqual({ "ttl-expired": 1 });
-  });
-});
-
-describe("too big", () => {
-  const OPTIONS = { remote: HOST_B, underlayMtu_bytes: 1400 };
-
-  it("is more than the underlay's MTU less the outer header", () => {
-    const { host, device } = hostWith(OPTIONS);
-    const fits = ipv4Udp({ dontFragment: true, payload_bytes: 1380 - 28 });
-    host.send(device, fits, ipv4Udp({ dontFragment: true, payload_bytes: 1381 - 28 }));
-    expect(host.counts(0)).toMatchObject({ egressPackets: 1, "too-big": 1, icmpErrors: 1 });
-  });
-
-  it("with DF is answered by fragmentation needed from its destination, quoting the packet", () => {
-    const { host, device } = hostWith(OPTIONS);
-    const packet = ipv4Udp({ dontFragment: true, payload_bytes: 1400 });
-    host.send(device, packet);
-    expect(host.counts(0)).toEqual({ "too-big": 1, icmpErrors: 1 });
-    const [answer] = device.written;
-    expect(answer).toHaveLength(576);
-    expect(parseIpv4(answer, 0, answer.length)).toMatchObject({
-      ...{ source: v4("192.168.11.10"), destination: v4("192.168.10.10"), protocol: 1 },
-    });
-    const icmp = parseIcmp(answer, 20, answer.length);
-    expect([icmp?.type, icmp?.code, icmpNextHopMtu(answer, 20)]).toEqual([3, 4, 1380]);
-    expect(icmp?.data).toEqual(packet.slice(0, 548));
-  });
-
-  it("without DF is dropped without an answer", () => {
-    const { host, device } = hostWith(OPTIONS);
-    host.send(device, ipv4Udp({ payload_bytes: 1400 }));
-    expect(host.counts(0)).toEqual({ "too-big": 1 });
-    expect(device.written).toEqual([]);
-  });
-
-  it("to a multicast group, or from nobody, is dropped without an answer", () => {
-    const { host, device } = hostWith(OPTIONS);
-    const big = { dontFragment: true, payload_bytes: 1400 };
-    const group = ipv4Udp({ ...big, destination: "224.0.0.5" });
-    host.send(device, group, ipv4Udp({ ...big, source: "0.0.0.0" }));
-    expect(host.counts(0)).toEqual({ "too-big": 2 });
-    expect(device.written).toEqual([]);
-  });
-
-  it("is answered for every packet of a full batch", () => {
-    const { host, device } = hostWith(OPTIONS);
-    const big = { dontFragment: true, payload_bytes: 1400 };
-    host.send(device, ...Array.from({ length: 256 }, (_, i) => ipv4Udp({ ...big, ttl: i || 1 })));
-    expect(host.counts(0)).toEqual({ "too-big": 256, icmpErrors: 256 });
-    const quoted = device.written.map((answer) => answer[28 + 8]);
-    expect(quoted).toEqual(Array.from({ length: 256 }, (_, i) => i || 1));
-  });
-
-  it("for the path (EMSGSIZE) is answered too", () => {
-    const { host, device, network } = hostWith({ remote: HOST_B });
-    network.onSend = () => -90;
-    host.send(device, ipv4Udp({ dontFragment: true }), ipv4Udp());
-    expect(host.counts(0)).toEqual({ "too-big": 2, icmpErrors: 1 });
-    expect(icmpNextHopMtu(device.written[0], 20)).toBe(1480);
+    expect(host.counts(0)).toEqual({ "ttl-expired": 2 });
   });
 });
 

@@ -9,9 +9,10 @@ import { Fdb } from "../../../src/fdb/fdb.js";
 import { FloodLists } from "../../../src/fdb/flood-lists.js";
 import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../../src/forwarding/bum-queue.js";
+import { InnerErrors } from "../../../src/forwarding/inner-errors.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
-import type { IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
+import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
 import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
@@ -28,6 +29,7 @@ import { IngressBatch } from "../../../src/packet/ingress-batch.js";
 import { KeepaliveRows } from "../../../src/remotes/keepalive-rows.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { UnreachableRows } from "../../../src/remotes/unreachable-rows.js";
 import { RouteReader, RouteTable } from "../../../src/routes/route-table.js";
 import {
   Counters,
@@ -38,7 +40,7 @@ import {
 import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
 import type { UnderlaySender } from "../../../src/underlay/underlay.js";
-import type { IpAddress } from "../../../src/wire/ip-address.js";
+import { type IpAddress, isIpv4 } from "../../../src/wire/ip-address.js";
 import { ip, mac } from "./frames.js";
 
 export const HOST_A = "10.57.4.20";
@@ -86,11 +88,18 @@ export interface VxlanOptions extends Partial<VxlanPolicy> {
   sender?: UnderlaySender;
 }
 
-export interface IpipOptions {
+type IpipPolicy = Omit<IpipSettings, "index" | "local" | "remote" | "remoteRow">;
+
+/** The same for IPIP: IPv4 in IPv4. */
+const PLAIN_IPIP: IpipPolicy = {
+  ...{ family: 4, carries4: true, carries6: false, ttl: 64, tos: 0, pmtudisc: true },
+  ...{ mtu_bytes: 1480, underlayMtu_bytes: 1500 },
+};
+
+export interface IpipOptions extends Partial<IpipPolicy> {
+  /** The host's address unless given. */
+  local?: string;
   remote?: string;
-  ttl?: number;
-  mtu_bytes?: number;
-  underlayMtu_bytes?: number;
   allow?: AllowedSources;
   device?: MemoryDevice;
   sender?: UnderlaySender;
@@ -125,6 +134,7 @@ export class MemoryHost {
   readonly counters: Counters;
   readonly remotes: RemoteTable;
   readonly keepalives = KeepaliveRows.create(0x1a2b3c4d, 64);
+  readonly unreachable: UnreachableRows;
   readonly batch = new EgressBatch();
   readonly ingressBatch = new IngressBatch();
   readonly queue = new BumQueue();
@@ -147,6 +157,7 @@ export class MemoryHost {
     this.#address = ip(address);
     this.counters = Counters.create({ workers: 1, maxTunnels: 4, maxRemotes });
     this.remotes = RemoteTable.create({ maxTunnels: 4, maxRemotes });
+    this.unreachable = UnreachableRows.create(this.remotes.rows, maxRemotes);
     this.#worker = new WorkerCounters(this.counters.sharedState(), 0);
     this.#events = new WorkerEvents(this.inbox.workerState(0), this.#worker);
     this.#writer = new RunWriter(this.ingressBatch, this.#worker);
@@ -188,22 +199,26 @@ export class MemoryHost {
 
   ipip(options: IpipOptions = {}): IpipSide {
     const index = this.#tunnels++;
-    const { ttl = 64, mtu_bytes = 1480, underlayMtu_bytes = 1500, allow = "known" } = options;
+    const { local, remote, allow = "known", sender: given, ...policy } = options;
     this.remotes.defineTunnel(index, 0, 0);
     const device = options.device ?? new MemoryDevice(index, "tun");
     const routes = new RouteTable(64);
     const tunnel: IpipTunnel = {
-      ...{ index, ttl, mtu_bytes, underlayMtu_bytes, device, family: 4 },
-      ...{ carries4: true, carries6: false, tos: 0, pmtudisc: true },
-      local: this.#address,
-      remote: options.remote === undefined ? undefined : ip(options.remote),
-      remoteRow: options.remote === undefined ? -1 : this.remote(index, options.remote, 0, 0),
+      ...PLAIN_IPIP,
+      ...policy,
+      ...{ index, device },
+      local: local === undefined ? this.#address : ip(local),
+      remote: remote === undefined ? undefined : ip(remote),
+      remoteRow: remote === undefined ? -1 : this.remote(index, remote, 0, 0),
       sources: new SourcePolicy(index, allow, this.remotes),
       routes: new RouteReader(routes.sharedState()),
     };
     const { batch, remotes } = this;
-    const sender = options.sender ?? this.network.rawSender();
-    const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters: this.#worker });
+    const sender = given ?? this.network.rawSender();
+    const egress = new IpipEgress({
+      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
+      inner: new InnerErrors(tunnel, this.unreachable, this.#worker),
+    });
     this.#steps.push(() => egress.run(MAX_FRAMES));
     this.#ipipIngress().add(tunnel);
     return { tunnel, device, egress, routes };
@@ -219,7 +234,8 @@ export class MemoryHost {
   route({ tunnel, routes }: IpipSide, prefix: string, length: number, gateway?: string): number {
     const remote = gateway === undefined ? -1 : this.remote(tunnel.index, gateway, 0, 0);
     const hops = remote < 0 ? [] : [{ remote, weight: 1 }];
-    routes.set({ prefix: { ip: ip(prefix), family: 4, length }, hops });
+    const address = ip(prefix);
+    routes.set({ prefix: { ip: address, family: isIpv4(address) ? 4 : 6, length }, hops });
     return remote;
   }
 

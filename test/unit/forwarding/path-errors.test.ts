@@ -3,15 +3,19 @@
 import { describe, expect, it } from "vitest";
 import {
   ERROR_ADDRESS,
+  ERROR_CODE,
   ERROR_ERRNO,
   ERROR_FAMILY,
   ERROR_MTU,
+  ERROR_OFFENDER,
   ERROR_PORT,
+  ERROR_TYPE,
   ERROR_VNI,
   ERROR_WORDS,
 } from "#abi";
 import { LOOKED_UP_PER_S, PathErrors } from "../../../src/forwarding/path-errors.js";
 import { RemoteTable } from "../../../src/remotes/remote-table.js";
+import { PORT_UNREACHABLE, UnreachableRows } from "../../../src/remotes/unreachable-rows.js";
 import { Counters, NO_TUNNEL, WorkerCounters } from "../../../src/telemetry/counters.js";
 import { DropReasons } from "../../../src/telemetry/drop-reasons.js";
 import type { UnderlayErrors } from "../../../src/underlay/underlay.js";
@@ -40,7 +44,9 @@ function fixture() {
   const rows = [acquire(0, 4789, 100), acquire(1, 4789, 101), acquire(1, 8472, 100)];
   const other = ip("192.168.57.22");
   rows.push(remotes.acquire(0, other.w0, other.w1, other.w2, other.w3, 4789, 100, 0));
-  const errors = new PathErrors(remotes, new WorkerCounters(counters.sharedState(), 0));
+  const unreachableRows = UnreachableRows.create(remotes.rows, 16);
+  const worker = new WorkerCounters(counters.sharedState(), 0);
+  const errors = new PathErrors(remotes, unreachableRows, worker);
   const asked: number[] = [];
   const drain = (reports: readonly Report[], path_bytes = 1400, now_s = 1) => {
     const source: UnderlayErrors = {
@@ -56,6 +62,9 @@ function fixture() {
           words[at + ERROR_MTU] = 600;
           words[at + ERROR_PORT] = port;
           words[at + ERROR_VNI] = vni;
+          words[at + ERROR_TYPE] = errno === ECONNREFUSED ? 3 : -1;
+          words[at + ERROR_CODE] = 3;
+          words.set([0, 0, 0xffff, peer.w3], at + ERROR_OFFENDER);
         }
         return reports.length;
       },
@@ -68,7 +77,7 @@ function fixture() {
   };
   const unreachable = (tunnel: number) =>
     counters.tunnel(tunnel).drops[DropReasons.peerUnreachable.id];
-  return { remotes, rows, drain, unreachable, asked };
+  return { remotes, rows, drain, unreachable, asked, unreachableRows };
 }
 
 describe("a path that is smaller", () => {
@@ -104,6 +113,23 @@ describe("a peer that cannot be reached", () => {
     const { drain, unreachable } = fixture();
     drain([{ errno: ECONNREFUSED }, { errno: ECONNREFUSED, port: 1 }]);
     expect([unreachable(0), unreachable(1)]).toEqual([2, 0]);
+  });
+
+  it("is remembered with that remote, and who said it", () => {
+    const { rows, drain, unreachableRows } = fixture();
+    drain([{ errno: ECONNREFUSED, vni: 101 }]);
+    expect(rows.map((row) => unreachableRows.get(row, 1)?.kind)).toEqual([
+      ...[undefined, PORT_UNREACHABLE, undefined, undefined],
+    ]);
+    const offender = [0, 0, 0xffff, ip(PEER).w3];
+    expect(unreachableRows.get(rows[1]!, 5)).toMatchObject({ at_s: 1, count: 1, offender });
+  });
+
+  it("is not thought unreachable for what this host says", () => {
+    const { rows, drain, unreachableRows, unreachable } = fixture();
+    drain([{ errno: 101 }]);
+    expect(unreachable(0)).toBe(1);
+    expect(unreachableRows.get(rows[0]!, 1)).toBeUndefined();
   });
 
   it("belongs to no tunnel when the remote is gone", () => {

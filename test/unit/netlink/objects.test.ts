@@ -1,8 +1,7 @@
-// Links and routes from datagrams a Linux 6.18 kernel sent, and from every truncation of them.
+// Links from datagrams a Linux 6.18 kernel sent, and from every truncation of them.
 import { describe, expect, it } from "vitest";
 import { linkByName } from "../../../src/netlink/links.js";
 import { NetlinkSocket } from "../../../src/netlink/netlink-socket.js";
-import { listRoutes } from "../../../src/netlink/routes.js";
 import { bytesOf, message, ScriptedTransport } from "./scripted-transport.js";
 
 // `ip link add vx4 type vxlan id 100 local 10.57.4.20 dev 3 dstport 4789`, statistics and AF_SPEC
@@ -17,19 +16,6 @@ const vxlanLink = bytesOf(
   "12b50000050012000100000005001300000000000500140000000000050015000000000005001600",
   "0000000005001f000100000008000a00000000000c002100f7ffffff000000ff",
 );
-
-// The main table over device 3: the kernel's own, a multipath route of two hops, an onlink one with
-// metric and source.
-const routes = [
-  "021800 00fe02fd0100000000 08000f00fe000000 080001000a390400 080007000a390414 0800040003000000",
-  "02180000fe03000100000000 08000f00fe000000 08000100c0a81400 24000900 1000000003000000" +
-    "080005000a39041f 1000000103000000 080005000a390420",
-  "02180000fe04000104000000 08000f00fe000000 08000100c0a81e00 0800060032000000 080007000a390414" +
-    "08000500ac100001 0800040003000000",
-].map((hex) => bytesOf(hex));
-
-const done = message(3, 2, bytesOf("00000000"));
-const noTable = message(2, 0x100, bytesOf("feffffff 24000000 1a00 0103 00000000 00000000"));
 
 describe("links", () => {
   it("reads a vxlan device", () => {
@@ -62,40 +48,5 @@ describe("links", () => {
     // Valid: a cut after the struct, after each of the three attributes before LINKINFO, and in the
     // MAC's padding (2).
     expect(refused).toBe(vxlanLink.length - 6);
-  });
-});
-
-describe("routes", () => {
-  const list = (payloads: Uint8Array[]) => {
-    const fourth = [...payloads.map((payload) => message(24, 0x22, payload)), done];
-    return listRoutes(new NetlinkSocket(new ScriptedTransport(fourth, [noTable])), 3);
-  };
-
-  it("reads direct, multipath and onlink routes; a table that is not there is empty", () => {
-    const common = { family: 4, ifindex: 3, onlink: false, metric: undefined, source: undefined };
-    expect(list(routes)).toEqual([
-      { ...common, to: "10.57.4.0/24", via: undefined, source: "10.57.4.20", protocol: 2 },
-      { ...common, to: "192.168.20.0/24", via: "10.57.4.31", protocol: 3 },
-      { ...common, to: "192.168.20.0/24", via: "10.57.4.32", protocol: 3 },
-      {
-        ...common,
-        to: "192.168.30.0/24",
-        via: "172.16.0.1",
-        onlink: true,
-        metric: 50,
-        source: "10.57.4.20",
-        protocol: 4,
-      },
-    ]);
-  });
-
-  it("refuses a next hop whose length cannot be", () => {
-    const broken = routes[1].slice();
-    for (const length of [0, 7, 0x40]) {
-      broken[32] = length;
-      expect(() => list([broken])).toThrow(
-        expect.objectContaining({ code: "CULVERT_NETLINK_MALFORMED" }),
-      );
-    }
   });
 });

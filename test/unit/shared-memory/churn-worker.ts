@@ -1,11 +1,13 @@
 // Runs in a worker thread: changes one table until told to stop (or to the end of its job), always
-// writing entries whose words belong together, so that a reader can tell a torn one.
+// writing entries whose words belong together, so that a reader can tell a torn one. Routes have one
+// writer, the main thread: here they are read.
 import { parentPort, workerData } from "node:worker_threads";
 import { FDB_STATIC, Fdb, type FdbState } from "../../../src/fdb/fdb.js";
 import { FloodLists, type FloodListsState } from "../../../src/fdb/flood-lists.js";
 import { Neigh, type NeighState } from "../../../src/neigh/neigh.js";
-import { RouteTable, type RouteTableState } from "../../../src/routes/route-table.js";
+import type { RouteTableState } from "../../../src/routes/route-table.js";
 import { MAX_REMOTES } from "../../../src/shared-memory/limits.js";
+import { readRoutes } from "./route-churn.js";
 
 export type ChurnJob =
   | { readonly job: "fdb"; readonly state: FdbState }
@@ -18,7 +20,11 @@ export type ChurnJob =
       readonly gate: SharedArrayBuffer;
     }
   | { readonly job: "neigh"; readonly state: NeighState }
-  | { readonly job: "routes"; readonly state: RouteTableState }
+  | {
+      readonly job: "read-routes";
+      readonly state: RouteTableState;
+      readonly counts: SharedArrayBuffer;
+    }
   | { readonly job: "flood"; readonly state: FloodListsState };
 
 /** Word 0: stop request; word 1: rounds done. */
@@ -62,15 +68,8 @@ function round(first: number): () => void {
         n = (n + 1) & 0xffffff;
       };
     }
-    case "routes": {
-      const routes = RouteTable.attach(data.state);
-      return () => {
-        const prefix = ((n % KEYS) << 8) >>> 0;
-        if (n % 3 === 0) routes.del(prefix, 24);
-        else routes.replace({ prefix, prefixLength: 24, gateway: ~n, remote: n });
-        n = (n + 1) % MAX_REMOTES;
-      };
-    }
+    case "read-routes":
+      return readRoutes(data.state, new Int32Array(data.counts));
     case "flood": {
       const list = FloodLists.attach(data.state);
       return () => {

@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FDB_PERMANENT, FDB_STATIC, Fdb } from "../../../src/fdb/fdb.js";
 import { DEFAULT_LIST, FloodLists, FloodSnapshot } from "../../../src/fdb/flood-lists.js";
 import { Neigh } from "../../../src/neigh/neigh.js";
+import { MAX_GROUPS } from "../../../src/routes/next-hop-groups.js";
 import { RouteTable } from "../../../src/routes/route-table.js";
 import type { ChurnJob } from "./churn-worker.js";
+import { churnRoutes, FITS, NEVER_THERE, NOTHING } from "./route-churn.js";
 import { compileWorkers, type WorkerHarness } from "./worker-harness.js";
 
 const READS = 400_000;
@@ -53,13 +55,24 @@ describe("readers beside a writer", () => {
     });
   });
 
-  it("see whole routes, gateway and remote of the same one", async () => {
-    const routes = RouteTable.create(128);
-    const out = new Int32Array(2);
-    await readDuring({ job: "routes", state: routes.sharedState() }, (n) => {
-      if (routes.lookup(((n % 64) << 8) | 7, out) < 0) return "miss";
-      return out[0] === ~out[1] && out[1] % 64 === n % 64 ? "hit" : "torn";
-    });
+  it("see next hops that a route had, and are never without a route that is always there", async () => {
+    const table = new RouteTable(2 * MAX_GROUPS);
+    const change = churnRoutes(table);
+    const buffer = new SharedArrayBuffer(12);
+    const counts = new Int32Array(buffer);
+    const state = table.sharedState();
+    const readers = await workers.start({ job: "read-routes", state, counts: buffer });
+    const end = performance.now() + DEADLINE_MS;
+    let changes = 0;
+    for (; changes < MIN_ROUNDS || Atomics.load(counts, FITS) < READS; changes++) {
+      change();
+      if ((changes & 0xff) === 0 && performance.now() > end) break;
+    }
+    await readers.stop();
+    expect(changes).toBeGreaterThan(1000);
+    expect(counts[FITS]).toBeGreaterThan(10_000);
+    expect(counts[NEVER_THERE]).toBe(0);
+    expect(counts[NOTHING]).toBe(0);
   });
 
   it("see each MAC's own remote, whole entries in the list, and never miss an untouched entry", async () => {

@@ -6,6 +6,7 @@ import {
   checkIcmp,
   emitFragmentationNeeded,
   emitIcmp,
+  emitIcmpError,
   icmpChecksum,
   icmpNextHopMtu,
   isIcmpError,
@@ -115,9 +116,40 @@ describe("fragmentation needed", () => {
     },
   );
 
-  it("does not answer truncated packets", () => {
+  it("needs of a packet its header and 8 bytes, or all of it", () => {
     const { bytes } = wireVector("ipv4-udp");
-    for (let end = 14; end < bytes.length; end++) expect(answer(bytes, end).length).toBe(0);
-    expect(answer(bytes).length).toBe(28 + 51);
+    for (let end = 14; end < 14 + 28; end++) expect(answer(bytes, end).length).toBe(0);
+    for (let end = 14 + 28; end <= bytes.length; end++) {
+      const packet = answer(bytes, end);
+      expect(packet.length).toBe(28 + end - 14);
+      expect(parseIcmp(packet, 20, packet.length)?.data).toEqual(bytes.slice(14, end));
+    }
+    const short = patched(bytes, 16, 0, 24);
+    expect(answer(short, 14 + 23).length).toBe(0);
+    expect(answer(short, 14 + 24).length).toBe(28 + 24);
+  });
+
+  it("does not answer what is not IPv4, or has no header", () => {
+    const { bytes } = wireVector("ipv4-udp");
+    expect(answer(patched(bytes, 14, 0x65)).length).toBe(0);
+    expect(answer(patched(bytes, 14, 0x44)).length).toBe(0);
+    expect(answer(patched(bytes, 16, 0, 19)).length).toBe(0);
+  });
+});
+
+describe("any error", () => {
+  it("is what its type, code and rest say, about the same packets", () => {
+    const { bytes } = wireVector("ipv4-udp");
+    const error = (frame: Uint8Array) =>
+      emitted((out, at) =>
+        emitIcmpError(3, 1, 0x01020304, frame, 14, frame.length, ROUTER, out, at),
+      );
+    const packet = error(bytes);
+    expect(parseIcmp(packet, 20, packet.length)).toEqual({
+      ...{ type: 3, code: 1, rest: 0x01020304, data: bytes.slice(14) },
+    });
+    const header = parseIpv4(packet, 0, packet.length)!;
+    expect([header.source, header.destination]).toEqual([ROUTER, parseIpv4(bytes, 14, 65)!.source]);
+    expect(error(wireVector("ipv4-fragmentation-needed").bytes).length).toBe(0);
   });
 });

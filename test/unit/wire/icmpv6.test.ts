@@ -1,5 +1,4 @@
-// ICMPv6: neighbour discovery and packet too big against scapy's bytes and tshark's fields, and
-// what is refused.
+// ICMPv6: neighbour discovery against scapy's bytes and tshark's fields, and what is refused.
 
 import { describe, expect, it } from "vitest";
 import {
@@ -8,11 +7,7 @@ import {
   checkNeighbourSolicitation,
   emitNeighbourAdvertisement,
   emitNeighbourSolicitation,
-  emitPacketTooBig,
   icmpv6ChecksumValid,
-  icmpv6Code,
-  icmpv6Mtu,
-  icmpv6Type,
   ndSourceMacAt,
   ndSourceUnspecified,
   ndTargetMacAt,
@@ -169,53 +164,6 @@ describe("neighbour advertisement", () => {
     expect(isAdvertisement(repaired(bytes, 38, 0xff, 0x02))).toBe(false);
     expect(isAdvertisement(repaired(repaired(bytes, 38, 0xff, 0x02), 58, 0xa0))).toBe(true);
     expect(isAdvertisement(wireVector("nd-solicitation").bytes)).toBe(false);
-  });
-});
-
-describe("packet too big", () => {
-  const ROUTER = parseIp("fd00:10::ff")!;
-  const answer = (frame: Uint8Array, end = frame.length) =>
-    emitted((out, at) => emitPacketTooBig(guarded(frame, IP, end), IP, end, ROUTER, 1430, out, at));
-
-  it("is, for a packet of 1500 bytes, what scapy writes: 1280 bytes with the MTU", () => {
-    const expected = wireVector("ipv6-packet-too-big");
-    expect(expected.field("icmpv6.checksum.status")).toBe("1");
-    expect(expected.bytes.length - IP).toBe(1280);
-    expect(answer(wireVector("ipv6-udp-1500").bytes)).toEqual(expected.bytes.slice(IP));
-    expect(icmpv6Mtu(expected.bytes, ICMP)).toBe(expected.number("icmpv6.mtu"));
-  });
-
-  it("quotes a short packet whole, without padding", () => {
-    const { bytes } = wireVector("ipv6-udp");
-    const packet = answer(new Uint8Array([...bytes, 0, 0, 0]));
-    expect(packet.slice(48)).toEqual(bytes.slice(IP));
-    expect([icmpv6Type(packet, 40), icmpv6Code(packet, 40)]).toEqual([2, 0]);
-    expect(icmpv6ChecksumValid(packet, 0, 40, packet.length)).toBe(true);
-  });
-
-  it("answers echo requests, fragments and multicast", () => {
-    expect(answer(wireVector("ipv6-echo-request").bytes).length).toBe(48 + 71);
-    expect(answer(wireVector("ipv6-fragment-later").bytes).length).toBe(48 + 80);
-    expect(answer(patched(wireVector("ipv6-udp").bytes, 38, 0xff)).length).toBe(48 + 71);
-  });
-
-  it("does not answer errors, redirects or what could be one", () => {
-    expect(answer(wireVector("ipv6-packet-too-big").bytes).length).toBe(0);
-    const echo = wireVector("ipv6-echo-request").bytes;
-    expect(answer(patched(echo, ICMP, 137)).length).toBe(0);
-    expect(answer(patched(echo, ICMP, 127)).length).toBe(0);
-    expect(answer(patched(echo, 18, 0, 0)).length).toBe(0);
-    const fragment = wireVector("ipv6-fragment-later").bytes;
-    expect(answer(patched(patched(fragment, ICMP, 58), ICMP + 8, 128)).length).toBe(0);
-  });
-
-  it("does not answer to unspecified or multicast sources, or malformed packets", () => {
-    const { bytes } = wireVector("ipv6-udp");
-    expect(answer(patched(bytes, 22, 0xff)).length).toBe(0);
-    expect(answer(patched(bytes, 22, ...new Array<number>(16).fill(0))).length).toBe(0);
-    const extensions = wireVector("ipv6-extensions-udp").bytes;
-    expect(answer(patched(extensions, 55, 200)).length).toBe(0);
-    for (let end = IP; end < bytes.length; end++) expect(answer(bytes, end).length).toBe(0);
   });
 });
 
