@@ -59,7 +59,11 @@ const headerBytes = { 4: 20, 6: 40 } as const;
 beforeAll(async () => {
   if (bed.unmet !== undefined) return;
   const { left } = bed.hosts;
-  left.host.ip("addr", "add", `${underlay[6].left}/64`, "dev", "eth0", "nodad");
+  // The kernel refuses an IPv6 next hop over the tunnel's device, `onlink` or not, which another
+  // route than the default one has on another device (ip6_route_check_nh_onlink): a prefix of the
+  // underlay with the peer in it must not be there.
+  left.host.ip("addr", "add", `${underlay[6].left}/128`, "dev", "eth0", "nodad");
+  left.host.ip("-6", "route", "add", "default", "dev", "eth0");
   await bed.guest.shell(`ip addr add ${underlay[6].right}/64 dev eth0 nodad`);
 });
 
