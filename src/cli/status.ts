@@ -67,6 +67,7 @@ function formatTunnel(tunnel: TunnelStatus): string {
     `\n${words.join(" ")}\n  addresses ${addresses}\n` +
     `  entries   fdb ${tunnel.fdb_entries}, neigh ${tunnel.neigh_entries}, routes ${tunnel.route_entries}\n` +
     formatRouteProblems(tunnel) +
+    formatNotices(tunnel) +
     formatRemotes(tunnel.remotes) +
     formatPlainRoutes("direct", tunnel.direct_routes ?? [])
   );
@@ -81,6 +82,14 @@ function formatRouteProblems({ route_problems }: TunnelStatus): string {
   if (recursive.length > 0) texts.push(`through the tunnel itself: ${recursive.join(", ")}`);
   if (beyond_limits > 0) texts.push(`${beyond_limits} beyond the limits`);
   return `  routes not used: ${texts.join("; ")}\n`;
+}
+
+/** What on this host gets in the tunnel's way: a line for the finding, one for its cure. */
+function formatNotices({ notices = [] }: TunnelStatus): string {
+  const lines = notices.map(
+    ({ what, consequence, cure }) => `  notice    ${what}: ${consequence}\n  cure      ${cure}\n`,
+  );
+  return lines.join("");
 }
 
 function formatRouteTunnel({ name, routes }: RouteTunnelStatus): string {

@@ -97,6 +97,18 @@ export interface TunnelStatus {
   route_problems?: RouteProblems | undefined;
   /** Routes that leave without encapsulation; absent for a tunnel without `direct`. */
   direct_routes?: DirectRouteStatus[] | undefined;
+  /** Absent: there are none. */
+  notices?: Notice[] | undefined;
+}
+
+/** Something on this host that gets in the way of a tunnel. */
+export interface Notice {
+  /** What was found. */
+  what: string;
+  /** What it does to the tunnel. */
+  consequence: string;
+  /** A command, or what to do. */
+  cure: string;
 }
 
 export interface StatusReport {

@@ -36,6 +36,7 @@ import { DaemonEvents } from "./events.js";
 import { FdbEntries } from "./fdb-entries.js";
 import { GroupSockets } from "./group-sockets.js";
 import { type KeepaliveParts, Keepalives } from "./keepalives.js";
+import { warnOfKernelTunnels } from "./kernel-tunnels.js";
 import { Offloads } from "./offloads.js";
 import { requireOpenFiles } from "./open-files.js";
 import { ipipEndpoints } from "./open-ipip.js";
@@ -159,6 +160,7 @@ export class Daemon {
       unreachable,
     };
     warnOfLargeMtus(tunnels, this.#log);
+    warnOfKernelTunnels(rtnl, tunnels, this.#log);
     const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels, peers);
     const isTunnelled = (route: RouteConfig) => plainRoutes.isTunnelled(route);
     setUpLinks(rtnl, tunnels, isTunnelled, this.#log, new Progress(this.#log));

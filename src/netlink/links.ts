@@ -10,6 +10,7 @@ import {
   AddressFamily,
   IffFlag,
   Inet6LinkAttribute,
+  IpTunnelAttribute,
   LinkAttribute,
   LinkInfoAttribute,
   noAddressGeneration,
@@ -32,6 +33,16 @@ export interface VxlanLink {
   dev: number | undefined;
 }
 
+/** What a kernel device of kind ipip, sit or ip6tnl was made with. */
+export interface IpTunnelLink {
+  /** Undefined: any. */
+  local: string | undefined;
+  /** Undefined: any. */
+  remote: string | undefined;
+  /** IP protocol of what it takes: 4, 41, or 0 for any. */
+  protocol: number;
+}
+
 export interface Link {
   index: number;
   name: string;
@@ -47,6 +58,7 @@ export interface Link {
   /** Number that `ip link set DEV group N` gave it, for commands about many links. */
   group: number;
   vxlan: VxlanLink | undefined;
+  ipTunnel: IpTunnelLink | undefined;
 }
 
 /** What `setLink` changes; what is not given stays as it is. */
@@ -88,12 +100,26 @@ function vxlanOf(data: Attributes): VxlanLink | undefined {
   };
 }
 
+const ipTunnelKinds: ReadonlySet<string | undefined> = new Set(["ipip", "sit", "ip6tnl"]);
+
+function ipTunnelOf(data: Attributes): IpTunnelLink {
+  const address = (attribute: number): string | undefined => {
+    const bytes = data.bytes(attribute);
+    return bytes?.some((byte) => byte !== 0) ? formatIp(bytes) : undefined;
+  };
+  return {
+    local: address(IpTunnelAttribute.local),
+    remote: address(IpTunnelAttribute.remote),
+    protocol: data.u8(IpTunnelAttribute.protocol) ?? 0,
+  };
+}
+
 function parseLink(message: NetlinkMessage): Link {
   const header = structOf(message.payload, ifinfomsgLength, "ifinfomsg");
   const attributes = new Attributes(message.payload, ifinfomsgLength);
   const info = attributes.nested(LinkAttribute.linkInfo);
   const kind = info?.text(LinkInfoAttribute.kind);
-  const data = kind === "vxlan" ? info?.nested(LinkInfoAttribute.data) : undefined;
+  const data = info?.nested(LinkInfoAttribute.data);
   const mac = attributes.bytes(LinkAttribute.address);
   const flags = header.u32(8);
   return {
@@ -106,7 +132,8 @@ function parseLink(message: NetlinkMessage): Link {
     loopback: (flags & IffFlag.loopback) !== 0,
     master: attributes.u32(LinkAttribute.master),
     group: attributes.u32(LinkAttribute.group) ?? 0,
-    vxlan: data === undefined ? undefined : vxlanOf(data),
+    vxlan: data !== undefined && kind === "vxlan" ? vxlanOf(data) : undefined,
+    ipTunnel: data !== undefined && ipTunnelKinds.has(kind) ? ipTunnelOf(data) : undefined,
   };
 }
 

@@ -87,6 +87,9 @@ export const VxlanAttribute = {
   collectMetadata: 25,
 } as const;
 
+/** IFLA_IPTUN_*, of the kinds ipip, sit and ip6tnl (linux/if_tunnel.h). */
+export const IpTunnelAttribute = { local: 2, remote: 3, protocol: 9 } as const;
+
 export const IfaAttribute = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
 export const IfaFlag = {
   temporary: 0x01,

@@ -34,6 +34,7 @@ import type { MetricsSample } from "../../telemetry/metrics.js";
 import { formatIp, isMulticastIp } from "../../wire/ip-address.js";
 import { formatMac } from "../../wire/mac.js";
 import { textOf } from "../addresses.js";
+import { kernelTunnelNotices } from "../kernel-tunnels.js";
 import type { TunnelRuntime } from "../tunnel.js";
 import type { ControlContext } from "./context.js";
 import { routeProblems } from "./routes.js";
@@ -93,9 +94,19 @@ export function statusReport(context: ControlContext): StatusReport {
     uptime_s: monotonicSeconds() - context.started_s,
     workers: context.workers,
     offloads: context.offloads.report(),
-    tunnels: context.tunnels.map((tunnel) => tunnelStatus(context, tunnel)),
+    tunnels: tunnelStatuses(context),
     route_tunnels: context.plainRoutes.report(),
   };
+}
+
+function tunnelStatuses(context: ControlContext): TunnelStatus[] {
+  const { tunnels, rtnl } = context;
+  const notices = kernelTunnelNotices(rtnl, tunnels);
+  return tunnels.map((tunnel) => {
+    const status = tunnelStatus(context, tunnel);
+    const found = notices.get(tunnel.index);
+    return found === undefined ? status : { ...status, notices: found };
+  });
 }
 
 export function countersReport(context: ControlContext): CountersReport {
