@@ -11,6 +11,8 @@ import { Attributes, MessageBuilder, structOf } from "./message.js";
 import type { NetlinkSocket } from "./netlink-socket.js";
 import { type RouteMessage, readRoute } from "./route-messages.js";
 import {
+  EncapAttribute,
+  EncapType,
   NlmFlag,
   RouteAttribute,
   RouteFlag,
@@ -27,6 +29,8 @@ export interface RouteSpec {
   /** `192.168.11.0/24`, an address, or `default` (of the family of `via`; IPv4 without one). */
   to: string;
   via?: string | undefined;
+  /** IPv6 address that the device is to encapsulate to: `encap ip6 dst ADDRESS` (ip-route(8)). */
+  encapTo?: string | undefined;
   /** Index of the device. */
   ifindex: number;
   /** The gateway counts as a neighbour although no address of the device is in its subnet. */
@@ -98,6 +102,15 @@ function addGateway(request: MessageBuilder, gateway: IpAddress, family: IpFamil
   request.attribute(RouteAttribute.via, via);
 }
 
+function addEncap(request: MessageBuilder, { bytes }: IpAddress): void {
+  const type = new Uint8Array(2);
+  new Uint16Array(type.buffer)[0] = EncapType.ip6;
+  request.attribute(RouteAttribute.encapType, type);
+  request.nested(RouteAttribute.encap, (inner) => {
+    inner.attribute(EncapAttribute.destination, bytes);
+  });
+}
+
 function changeRoute(
   rtnl: NetlinkSocket,
   spec: RouteSpec,
@@ -124,6 +137,7 @@ function changeRoute(
   request.attribute(RouteAttribute.destination, bytes);
   request.attributeU32(RouteAttribute.outputInterface, spec.ifindex);
   if (spec.via !== undefined) addGateway(request, parseIp(spec.via), family);
+  if (spec.encapTo !== undefined) addEncap(request, parseIp(spec.encapTo));
   if (spec.metric !== undefined) request.attributeU32(RouteAttribute.priority, spec.metric);
   if (spec.source !== undefined) {
     request.attribute(RouteAttribute.preferredSource, parseIp(spec.source).bytes);

@@ -11,6 +11,7 @@ import {
   Capture,
   countersOf,
   createStations,
+  culvert,
   culvertEnds,
   culvertJson,
   dropsOf,
@@ -171,6 +172,41 @@ describe("routes set by ip route", () => {
     await eventually(async () =>
       expect(await used(daemon)).toContain(`${net} ::ffff:${c.underlayIp}*1`),
     );
+  });
+
+  it("over an IPv6 underlay reach hosts on the link: encap ip6 where a gateway is refused", async () => {
+    const [a, b] = stations();
+    const underlay6 = (last: number) => `fd57::${last}`;
+    const sides = [
+      { ...a, own: underlay6(1), peer: underlay6(2), overlay: "192.168.61.1" },
+      { ...b, own: underlay6(2), peer: underlay6(1), overlay: "192.168.61.2" },
+    ];
+    const daemons: Daemon[] = [];
+    for (const { host, own, peer, overlay } of sides) {
+      for (const dev of ["default", "eth0"]) host.sysctl(`net.ipv6.conf.${dev}.disable_ipv6`, 0);
+      host.ip("addr", "add", `${own}/64`, "dev", "eth0", "nodad");
+      const other = overlay === "192.168.61.1" ? "192.168.61.2" : "192.168.61.1";
+      const lines = [
+        "mode: any",
+        `local: "${own}"`,
+        `addresses: [${overlay}/32, "fd61::${own.at(-1)}/128"]`,
+      ];
+      const routes = `routes: [{ to: ${other}/32, via: "${peer}" }, { to: "fd61::${peer.at(-1)}/128", via: "${peer}" }]`;
+      const text = [...lines, routes].map((line) => `    ${line}\n`).join("");
+      daemons.push(await bed.start(host, `tunnels:\n  - name: ipip0\n    type: ipip\n${text}`));
+    }
+    const [first] = daemons as [Daemon, Daemon];
+    expect(a.host.ip("route", "show", "dev", "ipip0")).toContain("encap ip6");
+    await expectReachable(a.host, "192.168.61.2");
+    await expectReachable(a.host, "fd61::2");
+    // And so does anybody's route.
+    a.host.ip("route", "add", "10.99.0.0/16", "encap", "ip6", "dst", "fd57::2", "dev", "ipip0");
+    await eventually(async () => {
+      expect(await culvert(first, "route get 10.99.1.1")).toContain("outer fd57::2");
+    });
+    for (const { host } of sides) {
+      for (const dev of ["default", "eth0"]) host.sysctl(`net.ipv6.conf.${dev}.disable_ipv6`, 1);
+    }
   });
 
   it("to an address that packets cannot be sent to are refused with reason", async () => {
