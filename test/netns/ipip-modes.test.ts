@@ -1,5 +1,5 @@
-// IPIP in every mode between two daemons, both outer families, and tunnels that share a protocol: the
-// one that the kernel would choose gets the packet, once. One-to-many with IPv4 in IPv4 is
+// IPIP in every mode between two daemons, both outer families, and tunnels that share a protocol:
+// the one that the kernel would choose gets the packet, once. One-to-many with IPv4 in IPv4 is
 // ipip.test.ts.
 
 import { describe, expect, it } from "vitest";
