@@ -15,7 +15,7 @@ import {
 import { FloodLists, FloodSnapshot } from "../../src/fdb/flood-lists.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { REMOTE_TABLE_FULL, RemoteTable } from "../../src/remotes/remote-table.js";
-import { BUCKETS } from "../../src/routes/next-hop-groups.js";
+import { FLOW_BUCKETS } from "../../src/routes/next-hop-groups.js";
 import {
   FIRST_GROUP,
   NO_ROUTE,
@@ -155,7 +155,7 @@ function nextHops(reader: RouteReader, { w0, w1, w2, w3 }: IpAddress): number[] 
   const isV4 = w0 === 0 && w1 === 0 && w2 === 0xffff;
   const hop = isV4 ? reader.lookup4(w3) : reader.lookup6(w0, w1, w2, w3);
   if (hop < FIRST_GROUP) return [hop];
-  const picked = Array.from({ length: BUCKETS }, (_, flow) => reader.pick(hop, flow));
+  const picked = Array.from({ length: FLOW_BUCKETS }, (_, flow) => reader.pick(hop, flow));
   return [...new Set(picked)].sort((a, b) => a - b);
 }
 
