@@ -215,14 +215,19 @@ export function deleteRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
 }
 
 /**
- * `ip route get`: the way to `destination`. Throws CULVERT_NO_ROUTE if the kernel would not send
- * there.
+ * `ip route get`: the way to `destination`, of a socket that is bound to the device `through` where
+ * one is given. Throws CULVERT_NO_ROUTE if the kernel would not send there.
  */
-export function getRoute(rtnl: NetlinkSocket, destination: string): RouteDecision {
+export function getRoute(
+  rtnl: NetlinkSocket,
+  destination: string,
+  through?: number,
+): RouteDecision {
   const { family, bytes } = parseIp(destination);
   const prefixLength = bitsOf(family);
   const request = routeRequest(Rtm.getRoute, 0, { family, prefixLength });
   request.attribute(RouteAttribute.destination, bytes);
+  if (through !== undefined) request.attributeU32(RouteAttribute.outputInterface, through);
   const object = (): string => `the route to ${destination}`;
   const { payload } = rtnl.get(request, { subject: "route", verb: "get", object });
   const type = structOf(payload, rtmsgLength, "rtmsg").u8(7);
