@@ -2,7 +2,8 @@
 //
 // Theory of operation. Of each prefix the routes are kept in the order in which the kernel would
 // use them (compareBodies; among equals its own order); the first that has a usable next hop stands
-// in the tunnel's table. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
+// in the tunnel's table. Where there is none but the kernel uses one of them all the same, the
+// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
 // each route of a dump, then `finishSync`, which makes the difference in steps. In between `change`
 // keeps both the old and the new state up to date.
 // Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
@@ -270,14 +271,16 @@ export class TunnelRoutes {
   #install(key: Key, bodies: Bodies): void {
     const prefix = prefixOfKey(key);
     const table = this.tunnel.routes;
-    const hops = usableHops(bodies);
-    const full = hops !== undefined && table.set({ prefix, hops }) === TABLE_FULL;
-    if (full) this.refused++;
-    if (hops !== undefined && !full) {
-      this.#unused.delete(key);
-      return;
+    const hops = tableHops(bodies);
+    if (Array.isArray(hops)) {
+      if (table.set({ prefix, hops }) !== TABLE_FULL) {
+        this.#unused.delete(key);
+        return;
+      }
+      this.refused++;
     }
-    table.delete(prefix);
+    const nowhere = hops !== undefined;
+    if (!nowhere || table.set({ prefix, hops: undefined }) === TABLE_FULL) table.delete(prefix);
     if (bodies.length === 0) this.#unused.delete(key);
     else this.#unused.add(key);
   }
@@ -303,15 +306,18 @@ function inserted(bodies: Bodies, body: RouteBody, last: boolean): Bodies {
   return at < 0 ? [...bodies, body] : [...bodies.slice(0, at), body, ...bodies.slice(at)];
 }
 
-function usableHops(bodies: Bodies): readonly NextHop[] | undefined {
+/** What stands in the table, as `nextHopsOf` has it. */
+function tableHops(bodies: Bodies): NextHop[] | "nowhere" | undefined {
+  let hops: "nowhere" | undefined;
   for (const body of bodies) {
-    const hops = nextHopsOf(body);
-    if (hops !== undefined) return hops;
+    const own = nextHopsOf(body);
+    if (Array.isArray(own)) return own;
+    hops ??= own;
   }
-  return undefined;
+  return hops;
 }
 
 /** The first that can be used. */
 function usable(bodies: Bodies): RouteBody | undefined {
-  return bodies.find((body) => nextHopsOf(body) !== undefined);
+  return bodies.find((body) => Array.isArray(nextHopsOf(body)));
 }

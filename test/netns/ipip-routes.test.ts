@@ -322,7 +322,7 @@ describe("recursion", () => {
   });
 
   it("that comes later is told, not used, and used again when it is cured", async () => {
-    const [a, b] = stations();
+    const [a, b, c] = stations();
     const daemon = await start(a, [`routes: [{ to: 192.168.11.0/24, via: ${b.underlayIp} }]`]);
     await expectUsed(daemon, [`192.168.11.0/24 ${b.underlayIp}*1`]);
     route(a, `add 10.57.4.0/25 via ${b.underlayIp} dev ipip0 onlink`);
@@ -332,6 +332,15 @@ describe("recursion", () => {
       expect(tunnel).toMatchObject({ route_problems: { recursive: [b.underlayIp] } });
     });
     expect(daemon.log).toContain("next hops are reached through the tunnel itself");
+    // What the kernel routes by the longer prefix is not for the shorter one's next hop.
+    route(a, `add ${c.underlayIp}/32 dev eth0`);
+    route(a, `add 192.168.0.0/16 via ${c.underlayIp} dev ipip0 onlink`);
+    await expectUsed(daemon, [`192.168.0.0/16 ${c.underlayIp}*1`]);
+    const dropped = async () => dropsOf(await countersOf(daemon))["egress no-route"] ?? 0;
+    const before = await dropped();
+    scapy(a.host, [`send(IP(dst="192.168.11.9")/ICMP(), count=3)`]);
+    await eventually(async () => expect(await dropped()).toBe(before + 3));
+    route(a, "del 192.168.0.0/16");
     route(a, `add ${b.underlayIp}/32 dev eth0`);
     await expectUsed(daemon, [
       `10.57.4.0/25 ${b.underlayIp}*1`,

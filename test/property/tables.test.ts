@@ -145,7 +145,7 @@ class RouteModel {
 
   /** As `nextHops` finds them. */
   nextHops(route: RouteEntry | undefined): number[] {
-    if (route === undefined) return [NO_ROUTE];
+    if (route?.hops === undefined) return [NO_ROUTE];
     return route.hops.length === 0 ? [ON_LINK] : route.hops.map(({ remote }) => remote);
   }
 }
@@ -259,9 +259,10 @@ describe("tables against a Map", () => {
           if (op === "delete") {
             expect(table.delete(prefix)).toBe(model.delete(prefix) ? TABLE_OK : TABLE_NOT_FOUND);
           } else {
-            // None, one or two next hops.
-            const hops = [key, 100 + value].slice(0, value % 3);
-            const route = { prefix, hops: hops.map((remote) => ({ remote, weight: 1 })) };
+            // None, one or two next hops, or nowhere.
+            const remotes = [key, 100 + value].slice(0, value % 3);
+            const hops = remotes.map((remote) => ({ remote, weight: 1 }));
+            const route = { prefix, hops: (key + value) % 5 === 0 ? undefined : hops };
             expect(table.set(route)).toBe(model.set(route));
           }
           for (const destination of [model.address(value), model.address((value + 1) % 6)]) {

@@ -23,7 +23,7 @@ import {
   type Report,
   UNDERLAYS,
 } from "./error-queue.js";
-import { ip, ipv4Udp } from "./frames.js";
+import { ip, ipv4Udp, ipv6Udp } from "./frames.js";
 
 const PAIRS = [
   [4, 4],
@@ -285,6 +285,19 @@ describe("an inner packet that must not be answered", () => {
     fragment[7] = 1;
     drain([{ quote: quote(icmp) }, { quote: quote(fragment) }]);
     expect(device.written).toEqual([]);
+  });
+
+  it("is not told of a packet to a group, whose address could be no answer's source", () => {
+    for (const inner of [4, 6] as const) {
+      const { drain, device, quote } = errorFixture(4, inner, { path_bytes: 1400 });
+      const toGroup = { payload_bytes: 1400, dontFragment: true };
+      const packet =
+        inner === 4
+          ? ipv4Udp({ ...toGroup, destination: "239.1.2.3" })
+          : ipv6Udp({ ...toGroup, destination: "ff05::2" });
+      drain([{ quote: quote(packet) }, { quote: quote(packet), errno: EMSGSIZE }]);
+      expect(device.written).toEqual([]);
+    }
   });
 
   it("is not told that it is too big when it may be fragmented", () => {
