@@ -20,6 +20,8 @@ import { type IpipRuntime, MAX_ROUTES } from "./tunnel.js";
 
 /** Routes of one prefix: of several tables, metrics, TOS. */
 export const MAX_ROUTES_PER_PREFIX = 16;
+/** Prefixes that `retry` tries in vain before it leaves the others for the next time. */
+const MAX_VAIN = 64;
 /** Prefixes that `finishSync` and `reinstall` handle before they let others go on. */
 const STEP_PREFIXES = 1000;
 
@@ -65,14 +67,16 @@ export class TunnelRoutes {
   readonly tunnel: IpipRuntime;
   readonly outer: OuterHops;
   readonly bodies: RouteBodies;
-  /** Routes that found no room since all were read last. */
-  refused = 0;
+  /** Routes beyond MAX_ROUTES or MAX_ROUTES_PER_PREFIX since all were read last. */
+  #beyond = 0;
   /** A change could not be followed exactly: all should be read again. */
   uncertain = false;
   readonly #routes: Routes = new Map();
   readonly #prefixes = { 4: 0, 6: 0 };
   /** Prefixes none of whose routes can be used. */
   readonly #unused = new Set<Key>();
+  /** Prefixes for which the table had no room. */
+  readonly #full = new Set<Key>();
   /** Uses of bodies to be given back. */
   readonly #dropped: RouteBody[] = [];
   #sync: Sync | undefined;
@@ -93,6 +97,11 @@ export class TunnelRoutes {
     return this.#unused.size;
   }
 
+  /** Routes for which there was no room: of themselves, their next hops, or sets of those. */
+  get crowdedOut(): number {
+    return this.#beyond + this.#full.size + this.bodies.full;
+  }
+
   /** Every prefix with a route; may be read bit by bit while routes change. */
   *list(): IterableIterator<MirroredRoute> {
     for (const [key, bodies] of this.#routes) {
@@ -105,6 +114,14 @@ export class TunnelRoutes {
   get({ family, ip, length }: IpPrefix): RouteBody | undefined {
     const key = keyOf(family, [ip.w0, ip.w1, ip.w2, ip.w3], length);
     return usable(this.#routes.get(key) ?? NONE);
+  }
+
+  /** Can a change be one of ours, or have taken the place of one? */
+  concerns(message: RouteMessage): boolean {
+    if (this.bodies.concerns(message)) return true;
+    if (this.#routes.size === 0 && this.#sync === undefined) return false;
+    const key = keyOf(message.family, message.destination, message.prefixLength);
+    return this.#routes.has(key) || this.#sync?.routes.has(key) === true;
   }
 
   /** What the kernel did to one route of this host, over this device or another. */
@@ -126,7 +143,7 @@ export class TunnelRoutes {
 
   beginSync(): void {
     this.#sync = { routes: new Map(), begun: new Set(), settled: undefined };
-    this.refused = 0;
+    this.#beyond = 0;
     this.uncertain = false;
   }
 
@@ -177,6 +194,19 @@ export class TunnelRoutes {
     }
   }
 
+  /**
+   * Tries again what found no room.
+   * @returns whether next hops found some, so that `reinstall` is due
+   */
+  retry(): boolean {
+    let vain = 0;
+    for (const key of [...this.#full]) {
+      this.#install(key, this.#routes.get(key) ?? NONE);
+      if (this.#full.has(key) && ++vain === MAX_VAIN) break;
+    }
+    return this.bodies.retry();
+  }
+
   /** Can the kernel route `hop` over this device? If not, there is no need to ask it. */
   mayCover(hop: OuterHop): boolean {
     if (hop.looped || this.#unused.size > 0) return true;
@@ -204,7 +234,7 @@ export class TunnelRoutes {
       return after;
     }
     if (after.length >= MAX_ROUTES_PER_PREFIX) {
-      this.refused++;
+      this.#beyond++;
       this.#dropped.push(body);
       return after;
     }
@@ -254,10 +284,10 @@ export class TunnelRoutes {
       this.#routes.delete(key);
       this.#prefixes[family]--;
       // Somebody else may have its place now.
-      if (this.refused > 0) this.uncertain = true;
+      if (this.#beyond > 0) this.uncertain = true;
     } else if (!known) {
       if (this.#prefixes[family] >= MAX_ROUTES) {
-        this.refused++;
+        this.#beyond++;
         this.#dropped.push(...bodies);
         return;
       }
@@ -271,15 +301,15 @@ export class TunnelRoutes {
     const prefix = prefixOfKey(key);
     const table = this.tunnel.routes;
     const hops = usableHops(bodies);
-    const full = hops !== undefined && table.set({ prefix, hops }) === TABLE_FULL;
-    if (full) this.refused++;
-    if (hops !== undefined && !full) {
-      this.#unused.delete(key);
-      return;
-    }
-    table.delete(prefix);
-    if (bodies.length === 0) this.#unused.delete(key);
-    else this.#unused.add(key);
+    let full = hops !== undefined && table.set({ prefix, hops }) === TABLE_FULL;
+    if (hops === undefined || full) table.delete(prefix);
+    // What it had until now may have been the last use of a set of next hops.
+    if (hops !== undefined && full) full = table.set({ prefix, hops }) === TABLE_FULL;
+    // Behind all others: each has its turn.
+    this.#full.delete(key);
+    if (full) this.#full.add(key);
+    if (bodies.length > 0 && (hops === undefined || full)) this.#unused.add(key);
+    else this.#unused.delete(key);
   }
 }
 
