@@ -164,7 +164,8 @@ export class Daemon {
     const plainRoutes = await this.#startPlainRoutes(rtnl, tunnels, peers);
     const isTunnelled = (route: RouteConfig) => plainRoutes.isTunnelled(route);
     setUpLinks(rtnl, tunnels, isTunnelled, this.#log, new Progress(this.#log));
-    const mirror = new RouteMirror({ tunnels, peers, rtnl, log: this.#log });
+    const onChange = plainRoutes.needed ? () => plainRoutes.changed() : undefined;
+    const mirror = new RouteMirror({ tunnels, peers, rtnl, log: this.#log, onChange });
     this.#mirror = mirror;
     await mirror.start();
     this.#pathMtus = new PathMtus(tunnels, remotes);

@@ -1,6 +1,6 @@
 // Everything that leaves without encapsulation: tunnels of type route and what `direct: true` takes
 // out of the others. Ties together who decides (route-tunnels.ts, direct-routes.ts) and who sets
-// (host-routes.ts); for the daemon it has a beginning, a `check` and an end.
+// (host-routes.ts); for the daemon it has a beginning and an end, and is told of changes between.
 
 import type { Config, RouteConfig, TunnelConfig } from "../config/effective.js";
 import { routeTunnels } from "../config/tunnel-kinds.js";
@@ -21,8 +21,17 @@ import { NetlinkRouteKernel, type RouteKernel } from "./kernel-routes.js";
 import { RouteState } from "./route-state.js";
 import { RouteTunnels } from "./route-tunnels.js";
 
-/** How often the routes are looked at when nothing tells of changes. */
-const CHECK_INTERVAL_MS = 2000;
+/** The routes are looked at this long after a change of routes, rules, addresses or links. */
+const SETTLE_MS = 20;
+/** They are looked at again at most this often. */
+const MIN_INTERVAL_MS = 100;
+/** Looking takes at most one part in so many of the time. */
+const CHECK_SHARE = 10;
+/**
+ * How often they are looked at when nothing tells of a change: sysctls of the kernel decide on ways
+ * as well, and nobody tells when a route that could not be set could be.
+ */
+const SAFETY_INTERVAL_MS = 30_000;
 
 export interface PlainRouteParts {
   readonly kernel: RouteKernel;
@@ -40,8 +49,12 @@ export class PlainRoutes {
   readonly #routes: HostRoutes;
   readonly #routeTunnels: RouteTunnels;
   readonly #direct: DirectRoutes;
-  readonly #needed: boolean;
+  /** Whether there are plain routes, or may be. */
+  readonly needed: boolean;
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
+  /** When the next look may be. */
+  #next_ms = 0;
 
   /** @param tunnels those with a device */
   constructor(config: Config, tunnels: readonly DirectTunnel[], parts: PlainRouteParts) {
@@ -51,7 +64,7 @@ export class PlainRoutes {
     const devices = new Set(tunnels.map(({ device }) => device.ifindex));
     this.#routeTunnels = new RouteTunnels(routeTunnels(config), kernel, devices, log);
     this.#direct = new DirectRoutes(tunnels, { ...parts, routes: this.#routes });
-    this.#needed = config.tunnels.some(isPlain);
+    this.needed = config.tunnels.some(isPlain);
   }
 
   /**
@@ -63,12 +76,28 @@ export class PlainRoutes {
     this.#routes.start([...this.#routeTunnels.decide(), ...this.#direct.decide()]);
   }
 
-  /** Checks from now on. */
+  /** Checks from now on, what has changed since the start first. */
   watch(): void {
-    if (this.#needed) this.#timer = setInterval(() => this.check(), CHECK_INTERVAL_MS);
+    if (!this.needed) return;
+    this.#timer = setInterval(() => this.changed(), SAFETY_INTERVAL_MS);
+    this.changed();
   }
 
-  /** Decides again and repairs; for whoever knows that routes, addresses or links have changed. */
+  /** Routes, rules, addresses or links have changed: checks soon. Cheap, for every notification. */
+  changed(): void {
+    if (this.#timer === undefined || this.#soon !== undefined) return;
+    const wait_ms = Math.max(SETTLE_MS, this.#next_ms - performance.now());
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      const begun_ms = performance.now();
+      this.check();
+      const end_ms = performance.now();
+      const pause_ms = (CHECK_SHARE - 1) * (end_ms - begun_ms);
+      this.#next_ms = end_ms + Math.max(MIN_INTERVAL_MS, pause_ms);
+    }, wait_ms);
+  }
+
+  /** Decides again and repairs. */
   check(): void {
     try {
       this.#routeTunnels.check(this.#routes);
@@ -103,6 +132,8 @@ export class PlainRoutes {
   /** Removes every route that was set. */
   stop(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#soon);
+    this.#timer = undefined;
     this.#routes.stop();
   }
 }

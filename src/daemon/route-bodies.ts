@@ -11,8 +11,8 @@ export interface BodyHop {
   /** As the kernel has it. */
   readonly given: RouteHop;
   /** Where packets go; undefined: they cannot, or the kernel itself does not use it. */
-  readonly outer: OuterHop | undefined;
-  readonly problem: "unreachable" | "full" | "dead" | undefined;
+  outer: OuterHop | undefined;
+  problem: "unreachable" | "full" | "dead" | undefined;
 }
 
 type Said = "family" | "table" | "metric" | "tos" | "protocol" | "scope";
@@ -82,6 +82,25 @@ export class RouteBodies {
     if (left.length === 0) return undefined;
     const { destination, prefixLength } = gone;
     return this.#acquire({ ...body, destination, prefixLength, hops: left }, left);
+  }
+
+  /** Looks for room for next hops that found none. @returns whether there was some */
+  retry(): boolean {
+    if (this.full === 0) return false;
+    let found = false;
+    for (const body of this.#bodies.values()) {
+      const homeless = body.hops.filter(({ problem }) => problem === "full");
+      if (homeless.length === 0) continue;
+      for (const hop of homeless) {
+        const outer = this.#outer.acquire(hop.given.gateway as AddressWords);
+        if (typeof outer === "string") return found;
+        found = true;
+        hop.outer = outer;
+        hop.problem = undefined;
+      }
+      this.full -= body.users;
+    }
+    return found;
   }
 
   /** Gives a use back. */

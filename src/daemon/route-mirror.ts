@@ -1,15 +1,13 @@
 // The kernel's routes over the devices of ipip tunnels, whoever set them, mirrored into the
 // tunnels' tables: dump, then follow; dump again when something was lost or happened that the
-// kernel does not tell. What a route means is tunnel-routes.ts; here is when to read them, and what
-// to say about it.
+// kernel does not tell. What a route means is tunnel-routes.ts, reading is route-sync.ts; here is
+// what asks for it, and what to say about it. Others who live by routes are told of changes.
 //
 // The kernel does not tell which IPv4 routes go when a link goes down or loses its last address,
 // nor any that go with a nexthop object (seen with Linux 6.18): all routes of the device are read
-// again then. Reading and taking over is done in steps, so that others have their turn.
+// again then.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { CulvertError } from "../errors.js";
-import { hasCode } from "../netlink/errors.js";
 import { openWatch } from "../netlink/native-transport.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import type { RouteMessage } from "../netlink/route-messages.js";
@@ -26,24 +24,21 @@ import { textOf } from "./addresses.js";
 import { type OuterHop, OuterHops } from "./outer-hops.js";
 import type { Peers } from "./peers.js";
 import { RecursionGuard } from "./recursion-guard.js";
+import { inSlices, RouteSync } from "./route-sync.js";
 import { RouteWarnings } from "./route-warnings.js";
 import type { IpipRuntime, TunnelRuntime } from "./tunnel.js";
 import { TunnelRoutes } from "./tunnel-routes.js";
 
-/** Routes are read again this long after something that asks for it. */
-const SYNC_DELAY_MS = 10;
-/** Routes of one tunnel are read again at most this often. */
-const SYNC_INTERVAL_MS = 200;
-/** How often a dump that a change interrupted is repeated; what comes last is taken. */
-export const MAX_SYNC_ATTEMPTS = 5;
-/** Time of one step of taking over what was read. */
-const SLICE_MS = 5;
+/** Routes that found no room are tried again this often: nobody tells that there is room. */
+const RETRY_MS = 1000;
 
 export interface MirrorParts {
   readonly tunnels: readonly TunnelRuntime[];
   readonly peers: Peers;
   readonly rtnl: NetlinkSocket;
   readonly log: Logger;
+  /** Told when a route, rule, address or link of this host has changed, whatever it is. */
+  readonly onChange?: (() => void) | undefined;
   /** For tests without a kernel. */
   readonly open?: OpenTransport;
 }
@@ -51,42 +46,38 @@ export interface MirrorParts {
 interface Mirrored {
   readonly routes: TunnelRoutes;
   up: boolean | undefined;
-  /** When it may be read again. */
-  next_ms: number;
-}
-
-/** A tunnel whose routes are being read. */
-interface Sync {
-  readonly mirrored: Mirrored;
-  family: 4 | 6;
-  attempt: number;
-  interrupted: boolean;
 }
 
 export class RouteMirror implements RouteListener {
   readonly #rtnl: NetlinkSocket;
   readonly #open: OpenTransport;
+  readonly #onChange: (() => void) | undefined;
   readonly #byIndex = new Map<number, Mirrored>();
+  readonly #sync: RouteSync;
   readonly #guard: RecursionGuard;
   readonly #warnings: RouteWarnings;
   #watch: RouteWatch | undefined;
-  #sync: Sync | undefined;
-  readonly #pending = new Set<Mirrored>();
-  #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   readonly #reinstalling = new Map<TunnelRoutes, "running" | "again">();
   /** Tunnels that have not been read yet, and who waits for them. */
-  readonly #unread = new Set<Mirrored>();
+  readonly #unread = new Set<TunnelRoutes>();
   #started: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #stopped = false;
 
-  constructor({ tunnels, peers, rtnl, log, open = openWatch }: MirrorParts) {
+  constructor({ tunnels, peers, rtnl, log, onChange, open = openWatch }: MirrorParts) {
     this.#rtnl = rtnl;
     this.#open = open;
+    this.#onChange = onChange;
     for (const tunnel of tunnels) {
       if (tunnel.type !== "ipip") continue;
       const routes = new TunnelRoutes(tunnel, new OuterHops(tunnel, peers));
-      this.#byIndex.set(tunnel.device.ifindex, { routes, up: undefined, next_ms: 0 });
+      this.#byIndex.set(tunnel.device.ifindex, { routes, up: undefined });
     }
+    this.#sync = new RouteSync({
+      request: (ifindex, family) => this.#watch?.requestDump(ifindex, family),
+      onSynced: (routes) => this.#synced(routes),
+      onFailed: (routes, error) => this.#notRead(routes, error),
+    });
     // With `dev` the sockets are bound to the underlay: no route through the tunnel is taken.
     const all = [...this.#byIndex.values()]
       .map(({ routes }) => routes)
@@ -101,20 +92,24 @@ export class RouteMirror implements RouteListener {
 
   /** Resolves when every route that there is has been mirrored. */
   async start(): Promise<void> {
-    if (this.#byIndex.size === 0) return;
+    if (this.#byIndex.size === 0 && this.#onChange === undefined) return;
     this.#watch = new RouteWatch(this, this.#open);
-    for (const mirrored of this.#byIndex.values()) this.#unread.add(mirrored);
+    if (this.#byIndex.size === 0) return;
     const started = new Promise<void>((resolve, reject) => {
       this.#started = { resolve, reject };
     });
-    this.#readAll();
+    for (const { routes } of this.#byIndex.values()) {
+      this.#unread.add(routes);
+      this.#sync.read(routes, 0);
+    }
     this.#guard.routesChanged();
     await started;
   }
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
+    this.#sync.stop();
     this.#guard.stop();
     this.#watch?.close();
     this.#watch = undefined;
@@ -126,10 +121,12 @@ export class RouteMirror implements RouteListener {
 
   changed(change: RouteChange, route: RouteMessage): void {
     if (route.nexthopObject && route.hops.length === 0) this.#warnings.withoutNextHops();
-    this.#guard.routesChanged();
+    this.otherChange();
     if (change === "replace") {
       // It may have taken the place of one that was ours.
-      for (const { routes } of this.#byIndex.values()) routes.change(change, route);
+      for (const { routes } of this.#byIndex.values()) {
+        if (routes.concerns(route)) routes.change(change, route);
+      }
       return;
     }
     const indices = new Set(route.hops.map(({ ifindex }) => ifindex));
@@ -137,156 +134,98 @@ export class RouteMirror implements RouteListener {
   }
 
   dumped(route: RouteMessage): void {
-    this.#sync?.mirrored.routes.synced(route);
+    this.#sync.dumped(route);
   }
 
   dumpStarted(): void {
-    const sync = this.#sync;
-    if (sync !== undefined) sync.mirrored.routes.syncStarted(sync.family);
+    this.#sync.dumpStarted();
   }
 
   dumpEnded(end: DumpEnd): void {
-    const sync = this.#sync;
-    if (sync === undefined) return;
-    const { routes } = sync.mirrored;
-    if (end === "failed") {
-      this.#abandon(sync);
-      return;
-    }
-    if (end === "interrupted") sync.interrupted = true;
-    if (sync.family === 4 && end !== "no-device") {
-      sync.family = 6;
-      this.#request(sync);
-      return;
-    }
-    if (sync.interrupted && ++sync.attempt < MAX_SYNC_ATTEMPTS) {
-      sync.interrupted = false;
-      sync.family = 4;
-      routes.abandonSync();
-      routes.beginSync();
-      this.#request(sync);
-      return;
-    }
-    void this.#finish(sync);
+    this.#sync.dumpEnded(end);
   }
 
   link(ifindex: number, up: boolean): void {
-    this.#guard.routesChanged();
+    this.otherChange();
     const mirrored = this.#byIndex.get(ifindex);
     if (mirrored === undefined || mirrored.up === up) return;
     mirrored.up = up;
-    this.#readSoon(mirrored);
+    this.#sync.read(mirrored.routes);
   }
 
   addressDeleted(ifindex: number): void {
-    this.#guard.routesChanged();
-    for (const [index, mirrored] of this.#byIndex) {
-      if (index === ifindex || mirrored.routes.bodies.sourced > 0) this.#readSoon(mirrored);
+    this.otherChange();
+    for (const [index, { routes }] of this.#byIndex) {
+      if (index === ifindex || routes.bodies.sourced > 0) this.#sync.read(routes);
     }
   }
 
+  otherChange(): void {
+    this.#guard.routesChanged();
+    this.#onChange?.();
+  }
+
   nexthopDeleted(): void {
-    for (const mirrored of this.#byIndex.values()) {
-      if (mirrored.routes.bodies.nexthopObjects > 0) this.#readSoon(mirrored);
+    this.otherChange();
+    for (const { routes } of this.#byIndex.values()) {
+      if (routes.bodies.nexthopObjects > 0) this.#sync.read(routes);
     }
   }
 
   overrun(): void {
     this.#warnings.overrun();
     this.#readAll();
-    this.#guard.routesChanged();
+    this.otherChange();
   }
 
   failed(error: unknown): void {
     this.#warnings.failed(error);
+    // The end of a dump may be among what was not read.
+    this.#sync.brokeOff(error);
     this.#readAll();
+    this.otherChange();
   }
 
   turnEnded(): void {
     this.#guard.checkNew();
-    for (const mirrored of this.#byIndex.values()) {
-      if (mirrored.routes.uncertain && this.#sync?.mirrored !== mirrored) this.#readSoon(mirrored);
-      this.#warnings.look(mirrored.routes);
+    for (const { routes } of this.#byIndex.values()) {
+      if (routes.uncertain && !this.#sync.isReading(routes)) this.#sync.read(routes);
+      if (routes.crowdedOut > 0) this.#retrySoon();
+      this.#warnings.look(routes);
     }
   }
 
   #readAll(): void {
-    for (const mirrored of this.#byIndex.values()) this.#readSoon(mirrored);
+    for (const { routes } of this.#byIndex.values()) this.#sync.read(routes);
   }
 
-  #readSoon(mirrored: Mirrored): void {
-    this.#pending.add(mirrored);
-    this.#arm();
+  #synced(routes: TunnelRoutes): void {
+    this.#unread.delete(routes);
+    this.turnEnded();
+    if (this.#unread.size > 0) return;
+    this.#started?.resolve();
+    this.#started = undefined;
   }
 
-  #arm(): void {
-    if (this.#sync !== undefined || this.#timer !== undefined || this.#stopped) return;
-    let next_ms = Number.POSITIVE_INFINITY;
-    for (const mirrored of this.#pending) next_ms = Math.min(next_ms, mirrored.next_ms);
-    if (next_ms === Number.POSITIVE_INFINITY) return;
-    const delay_ms = this.#started === undefined ? SYNC_DELAY_MS : 0;
-    const wait_ms = Math.max(delay_ms, next_ms - performance.now());
-    this.#timer = setTimeout(() => this.#begin(), wait_ms);
-  }
-
-  #begin(): void {
-    this.#timer = undefined;
-    const now_ms = performance.now();
-    const mirrored = [...this.#pending].find(({ next_ms }) => next_ms <= now_ms + 1);
-    if (mirrored === undefined) {
-      this.#arm();
-      return;
-    }
-    this.#pending.delete(mirrored);
-    this.#sync = { mirrored, family: 4, attempt: 0, interrupted: false };
-    mirrored.routes.beginSync();
-    this.#request(this.#sync);
-  }
-
-  #request({ mirrored, family }: Sync): void {
-    try {
-      this.#watch?.requestDump(mirrored.routes.tunnel.device.ifindex, family);
-    } catch (error) {
-      this.#warnings.failed(error);
-      this.dumpEnded("failed");
-    }
-  }
-
-  #abandon({ mirrored }: Sync): void {
-    mirrored.routes.abandonSync();
-    this.#sync = undefined;
-    mirrored.next_ms = performance.now() + SYNC_INTERVAL_MS;
-    const { name } = mirrored.routes.tunnel.config;
+  #notRead({ tunnel }: TunnelRoutes, error: unknown): void {
+    if (error !== undefined) this.#warnings.failed(error);
     this.#started?.reject(
-      new CulvertError("CULVERT_NETLINK", `cannot list the routes over ${name}`, {
+      new CulvertError("CULVERT_NETLINK", `cannot list the routes over ${tunnel.config.name}`, {
         hint: "see `ip route show table all` and `dmesg` for what the kernel means",
+        cause: error,
       }),
     );
-    this.#readSoon(mirrored);
   }
 
-  async #finish(sync: Sync): Promise<void> {
-    const { mirrored } = sync;
-    await this.#inSlices(mirrored.routes.finishSync());
-    this.#sync = undefined;
-    mirrored.next_ms = performance.now() + SYNC_INTERVAL_MS;
+  #retrySoon(): void {
     if (this.#stopped) return;
-    this.turnEnded();
-    this.#unread.delete(mirrored);
-    if (this.#unread.size === 0) {
-      this.#started?.resolve();
-      this.#started = undefined;
-    }
-    this.#arm();
-  }
-
-  async #inSlices(steps: Generator<void>): Promise<void> {
-    let end_ms = performance.now() + SLICE_MS;
-    while (!this.#stopped && steps.next().done !== true) {
-      if (performance.now() < end_ms) continue;
-      await nextTurn();
-      end_ms = performance.now() + SLICE_MS;
-    }
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      for (const { routes } of this.#byIndex.values()) {
+        if (routes.retry()) void this.#reinstall(routes);
+      }
+      this.turnEnded();
+    }, RETRY_MS).unref();
   }
 
   #deviceTo({ address }: OuterHop): number | undefined {
@@ -294,9 +233,7 @@ export class RouteMirror implements RouteListener {
       return getRoute(this.#rtnl, textOf(address)).ifindex;
     } catch (error) {
       // No way there at all, or one that the kernel refuses: packets to it fail, they do not loop.
-      if (error instanceof CulvertError && !hasCode(error, "CULVERT_NETLINK_TIMEOUT")) {
-        return undefined;
-      }
+      if (error instanceof CulvertError) return undefined;
       throw error;
     }
   }
@@ -313,7 +250,7 @@ export class RouteMirror implements RouteListener {
     }
     do {
       this.#reinstalling.set(routes, "running");
-      await this.#inSlices(routes.reinstall());
+      await inSlices(routes.reinstall(), () => this.#stopped);
     } while (this.#reinstalling.get(routes) === "again" && !this.#stopped);
     this.#reinstalling.delete(routes);
     // What is not installed any more may have hidden what else leads into the tunnel.

@@ -28,7 +28,7 @@ export class RouteWarnings {
 
   /** Says what is wrong with a tunnel's routes, as far as it has become more. */
   look(routes: TunnelRoutes): void {
-    const { refused, bodies, tunnel } = routes;
+    const { crowdedOut, bodies, tunnel } = routes;
     const { name } = tunnel.config;
     const known = this.#unreachable.get(routes) ?? 0;
     if (bodies.unreachable > known && this.#due(`unreachable ${name}`)) {
@@ -41,9 +41,9 @@ export class RouteWarnings {
       );
       this.#unreachable.set(routes, bodies.unreachable);
     } else if (bodies.unreachable < known) this.#unreachable.set(routes, bodies.unreachable);
-    if (refused + bodies.full > 0 && this.#due(`full ${name}`)) {
+    if (crowdedOut > 0 && this.#due(`full ${name}`)) {
       this.#log.warn(
-        { tunnel: name, routes: refused + bodies.full },
+        { tunnel: name, routes: crowdedOut },
         `more routes, next hops or sets of them than there is room for (${MAX_ROUTES} routes of each family): ` +
           "some are not used; announce fewer, larger prefixes",
       );

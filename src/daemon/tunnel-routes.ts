@@ -3,12 +3,12 @@
 // Theory of operation. Of each prefix the routes are kept in the order in which the kernel would
 // use them (compareBodies; among equals its own order); the first that has a usable next hop stands
 // in the tunnel's table. Where there is none but the kernel uses one of them all the same, the
-// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
-// each route of a dump, then `finishSync`, which makes the difference in steps. In between `change`
-// keeps both the old and the new state up to date.
-// Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
-// is shared (route-bodies.ts).
-// Limits: MAX_ROUTES prefixes of each family, MAX_ROUTES_PER_PREFIX. What is beyond is counted.
+// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one
+// (`change`), or all anew: `beginSync`, `synced` for each route of a dump, then `finishSync`, which
+// makes the difference in steps. In between `change` keeps both the old and the new state up to
+// date. Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route
+// says is shared (route-bodies.ts). Limits: MAX_ROUTES prefixes of each family,
+// MAX_ROUTES_PER_PREFIX. What is beyond is counted.
 
 import type { AddressWords, RouteMessage } from "../netlink/route-messages.js";
 import type { RouteChange } from "../netlink/route-watch.js";
@@ -21,6 +21,8 @@ import { type IpipRuntime, MAX_ROUTES } from "./tunnel.js";
 
 /** Routes of one prefix: of several tables, metrics, TOS. */
 export const MAX_ROUTES_PER_PREFIX = 16;
+/** Prefixes that `retry` tries in vain before it leaves the others for the next time. */
+const MAX_VAIN = 64;
 /** Prefixes that `finishSync` and `reinstall` handle before they let others go on. */
 const STEP_PREFIXES = 1000;
 
@@ -66,14 +68,16 @@ export class TunnelRoutes {
   readonly tunnel: IpipRuntime;
   readonly outer: OuterHops;
   readonly bodies: RouteBodies;
-  /** Routes that found no room since all were read last. */
-  refused = 0;
+  /** Routes beyond MAX_ROUTES or MAX_ROUTES_PER_PREFIX since all were read last. */
+  #beyond = 0;
   /** A change could not be followed exactly: all should be read again. */
   uncertain = false;
   readonly #routes: Routes = new Map();
   readonly #prefixes = { 4: 0, 6: 0 };
   /** Prefixes none of whose routes can be used. */
   readonly #unused = new Set<Key>();
+  /** Prefixes for which the table had no room. */
+  readonly #full = new Set<Key>();
   /** Uses of bodies to be given back. */
   readonly #dropped: RouteBody[] = [];
   #sync: Sync | undefined;
@@ -94,6 +98,11 @@ export class TunnelRoutes {
     return this.#unused.size;
   }
 
+  /** Routes for which there was no room: of themselves, their next hops, or sets of those. */
+  get crowdedOut(): number {
+    return this.#beyond + this.#full.size + this.bodies.full;
+  }
+
   /** Every prefix with a route; may be read bit by bit while routes change. */
   *list(): IterableIterator<MirroredRoute> {
     for (const [key, bodies] of this.#routes) {
@@ -106,6 +115,14 @@ export class TunnelRoutes {
   get({ family, ip, length }: IpPrefix): RouteBody | undefined {
     const key = keyOf(family, [ip.w0, ip.w1, ip.w2, ip.w3], length);
     return usable(this.#routes.get(key) ?? NONE);
+  }
+
+  /** Can a change be one of ours, or have taken the place of one? */
+  concerns(message: RouteMessage): boolean {
+    if (this.bodies.concerns(message)) return true;
+    if (this.#routes.size === 0 && this.#sync === undefined) return false;
+    const key = keyOf(message.family, message.destination, message.prefixLength);
+    return this.#routes.has(key) || this.#sync?.routes.has(key) === true;
   }
 
   /** What the kernel did to one route of this host, over this device or another. */
@@ -127,7 +144,7 @@ export class TunnelRoutes {
 
   beginSync(): void {
     this.#sync = { routes: new Map(), begun: new Set(), settled: undefined };
-    this.refused = 0;
+    this.#beyond = 0;
     this.uncertain = false;
   }
 
@@ -178,6 +195,19 @@ export class TunnelRoutes {
     }
   }
 
+  /**
+   * Tries again what found no room.
+   * @returns whether next hops found some, so that `reinstall` is due
+   */
+  retry(): boolean {
+    let vain = 0;
+    for (const key of [...this.#full]) {
+      this.#install(key, this.#routes.get(key) ?? NONE);
+      if (this.#full.has(key) && ++vain === MAX_VAIN) break;
+    }
+    return this.bodies.retry();
+  }
+
   /** Can the kernel route `hop` over this device? If not, there is no need to ask it. */
   mayCover(hop: OuterHop): boolean {
     if (hop.looped || this.#unused.size > 0) return true;
@@ -205,7 +235,7 @@ export class TunnelRoutes {
       return after;
     }
     if (after.length >= MAX_ROUTES_PER_PREFIX) {
-      this.refused++;
+      this.#beyond++;
       this.#dropped.push(body);
       return after;
     }
@@ -255,10 +285,10 @@ export class TunnelRoutes {
       this.#routes.delete(key);
       this.#prefixes[family]--;
       // Somebody else may have its place now.
-      if (this.refused > 0) this.uncertain = true;
+      if (this.#beyond > 0) this.uncertain = true;
     } else if (!known) {
       if (this.#prefixes[family] >= MAX_ROUTES) {
-        this.refused++;
+        this.#beyond++;
         this.#dropped.push(...bodies);
         return;
       }
@@ -272,17 +302,25 @@ export class TunnelRoutes {
     const prefix = prefixOfKey(key);
     const table = this.tunnel.routes;
     const hops = tableHops(bodies);
-    if (Array.isArray(hops)) {
-      if (table.set({ prefix, hops }) !== TABLE_FULL) {
-        this.#unused.delete(key);
-        return;
-      }
-      this.refused++;
+    const usable = Array.isArray(hops) ? hops : undefined;
+    let full = usable !== undefined && table.set({ prefix, hops: usable }) === TABLE_FULL;
+    if (full) {
+      // What it had until now may have been the last use of a set of next hops.
+      table.delete(prefix);
+      full = table.set({ prefix, hops: usable }) === TABLE_FULL;
     }
-    const nowhere = hops !== undefined;
-    if (!nowhere || table.set({ prefix, hops: undefined }) === TABLE_FULL) table.delete(prefix);
-    if (bodies.length === 0) this.#unused.delete(key);
-    else this.#unused.add(key);
+    if (usable === undefined || full) this.#leadNowhere(prefix, hops !== undefined);
+    // Behind all others: each has its turn.
+    this.#full.delete(key);
+    if (full) this.#full.add(key);
+    if (bodies.length > 0 && (usable === undefined || full)) this.#unused.add(key);
+    else this.#unused.delete(key);
+  }
+
+  /** A route that cannot be used still hides shorter ones, as in the kernel, where there is room. */
+  #leadNowhere(prefix: IpPrefix, hides: boolean): void {
+    const table = this.tunnel.routes;
+    if (!hides || table.set({ prefix, hops: undefined }) === TABLE_FULL) table.delete(prefix);
   }
 }
 

@@ -77,8 +77,10 @@ const watchedGroups =
   RtnetlinkGroup.link |
   RtnetlinkGroup.ipv4Address |
   RtnetlinkGroup.ipv4Route |
+  RtnetlinkGroup.ipv4Rule |
   RtnetlinkGroup.ipv6Address |
   RtnetlinkGroup.ipv6Route |
+  RtnetlinkGroup.ipv6Rule |
   RtnetlinkGroup.nexthop;
 
 /** What a RouteWatch listens on. */

@@ -1,6 +1,6 @@
-// Routes, links and addresses of this network namespace as they change, and dumps of the routes of
-// one device, all over one rtnetlink socket. Parses and passes on; what a change means is the
-// listener's business.
+// Routes, rules, links and addresses of this network namespace as they change, and dumps of routes,
+// all over one rtnetlink socket. Parses and passes on; what a change means is the listener's
+// business.
 //
 // Theory of operation. The socket is subscribed before the first dump, and dumps are read from the
 // same queue as notifications. What stands in that queue is in the order in which it happened: a
@@ -34,6 +34,8 @@ export interface RouteListener {
   /** A link came, went or changed. */
   link(ifindex: number, up: boolean): void;
   addressDeleted(ifindex: number): void;
+  /** An address or a rule (ip-rule(8)) came or changed: other ways may be taken now. */
+  otherChange(): void;
   /** An object of ip-nexthop(8) is gone, and routes that used it: nobody tells which. */
   nexthopDeleted(): void;
   /** Notifications were lost. */
@@ -76,14 +78,17 @@ export class RouteWatch {
     this.#transport = open(() => this.#readable());
   }
 
-  /** Asks for the routes over one device, of every table; not before the dump before has ended. */
+  /**
+   * Asks for the routes over one device, 0: over any, of every table; not before the dump before
+   * has ended.
+   */
   requestDump(ifindex: number, family: IpFamily): void {
     this.#sequence = (this.#sequence + 1) >>> 0 || 1;
     this.#dump = "asked";
     this.#interrupted = false;
     const request = new MessageBuilder(Rtm.getRoute, 0).u8(kernelFamily(family));
     for (let at = 1; at < rtmsgLength; at++) request.u8(0);
-    request.attributeU32(RouteAttribute.outputInterface, ifindex);
+    if (ifindex !== 0) request.attributeU32(RouteAttribute.outputInterface, ifindex);
     this.#transport.send(request.finish(this.#sequence, NlmFlag.request | NlmFlag.dump));
   }
 
@@ -120,6 +125,8 @@ export class RouteWatch {
       this.#listener.addressDeleted(structOf(payload, ifaddrmsgLength, "ifaddrmsg").i32(4));
     } else if (type === Rtm.deleteNexthop) {
       this.#listener.nexthopDeleted();
+    } else if (type === Rtm.newAddress || type === Rtm.newRule || type === Rtm.deleteRule) {
+      this.#listener.otherChange();
     }
   }
 

@@ -39,6 +39,8 @@ export const Rtm = {
   newNeighbour: 28,
   deleteNeighbour: 29,
   getNeighbour: 30,
+  newRule: 32,
+  deleteRule: 33,
   deleteNexthop: 105,
 } as const;
 
@@ -51,8 +53,10 @@ export const RtnetlinkGroup = {
   neighbour: 1 << 2,
   ipv4Address: 1 << 4,
   ipv4Route: 1 << 6,
+  ipv4Rule: 1 << 7,
   ipv6Address: 1 << 8,
   ipv6Route: 1 << 10,
+  ipv6Rule: 1 << 18,
   nexthop: 1 << 31,
 } as const;
 

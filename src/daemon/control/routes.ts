@@ -96,7 +96,7 @@ function* entriesOf(
 export function routeProblems(routes: TunnelRoutes): RouteProblems | undefined {
   const looped = routes.outer.list().filter((hop) => hop.looped);
   const recursive = looped.slice(0, NAMED_HOPS).map(({ address }) => textOf(address));
-  const beyond_limits = routes.refused + routes.bodies.full;
+  const beyond_limits = routes.crowdedOut;
   const { unreachable } = routes.bodies;
   if (unreachable + recursive.length + beyond_limits === 0) return undefined;
   return { unreachable, recursive, beyond_limits };

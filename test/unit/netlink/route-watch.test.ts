@@ -113,6 +113,7 @@ function watchFixture() {
     dumpEnded: (end) => told.push(`ended ${end}`),
     link: (ifindex, up) => told.push(`link ${ifindex} ${up}`),
     addressDeleted: (ifindex) => told.push(`address ${ifindex}`),
+    otherChange: () => told.push("other"),
     nexthopDeleted: () => told.push("nexthop"),
     overrun: () => told.push("overrun"),
     failed: (error) => told.push(`failed ${(error as { code: string }).code}`),
