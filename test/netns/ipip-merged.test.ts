@@ -13,6 +13,8 @@ import { expectReachable } from "./traffic.js";
 
 const bed = useBed(["iperf3", "tshark", "tcpdump", "python3"], (cleanup) => {
   const two = createTwoHosts(cleanup, { offloads: "nic" });
+  two.left.host.ip("addr", "add", "fd57::20/64", "dev", "eth0", "nodad");
+  two.right.host.ip("addr", "add", "fd57::21/64", "dev", "eth0", "nodad");
   // Else a superpacket reaches the pod uncut, and says nothing of the segments.
   two.right.host.setOffloads("pod0", { tso: false, gso: false });
   // A veth is polled as soon as a packet is sent, so nothing waits to be merged with. This makes it
@@ -73,6 +75,41 @@ describe("merged TCP", () => {
     expect(Math.max(...lengths)).toBe(Math.min(host_bytes, TUNNEL_MTU_BYTES));
     const drops = Object.keys(dropsOf(await countersOf(daemon)));
     expect(drops.filter((name) => name !== "ingress device-busy")).toEqual([]);
+  });
+});
+
+describe("merged TCP in other modes", () => {
+  it.each([
+    ["sit", "fd10::1", "fd11::1", "10.57.4.20", "10.57.4.21"],
+    ["ipip6", "10.99.0.1", "10.99.0.2", "fd57::20", "fd57::21"],
+    ["ip6ip6", "fd10::1", "fd11::1", "fd57::20", "fd57::21"],
+  ] as const)("gets through: %s", async (mode, own, other, local, remote) => {
+    const { left, right } = bed.hosts;
+    const config = (address: string, to: string, from: string, peer: string): string => {
+      const bits = address.includes(":") ? 128 : 32;
+      return `tunnels:
+  - name: tun0
+    type: ipip
+    mode: ${mode}
+    local: "${from}"
+    remote: "${peer}"
+    addresses: ["${address}/${bits}"]
+    routes: [{ to: "${to}/${bits}" }]
+`;
+    };
+    await bed.start(left.host, config(own, other, local, remote));
+    const daemon = await bed.start(right.host, config(other, own, remote, local));
+    await expectReachable(left.host, other);
+    const mean_bytes = await meanLength(daemon, async () => {
+      const path = { client: left.host, server: right.host, address: other, port: 5201 };
+      const { bytes } = await iperfTcp({ ...path, seconds: 1 });
+      expect(bytes).toBeGreaterThan(5e6);
+    });
+    expect(mean_bytes).toBeGreaterThan(TUNNEL_MTU_BYTES);
+    const drops = Object.keys(dropsOf(await countersOf(daemon)));
+    expect(drops.filter((name) => name.startsWith("ingress") && !name.endsWith("busy"))).toEqual(
+      [],
+    );
   });
 });
 
