@@ -67,6 +67,7 @@ export interface RowView {
 const offloadWords: Record<OffloadMode, string> = {
   default: "as a veth has them: superpackets and unfinished checksums cross the underlay",
   nic: "segmentation and checksum offload off, GRO on: stands for a plain NIC",
+  coalesced: "as nic, and GRO waits 50 us for more, as NICs do that coalesce interrupts",
   off: "segmentation and checksum offload off, GRO off",
 };
 

@@ -88,6 +88,16 @@ export class Namespace {
     if (words.length > 0) this.run("ethtool", "-K", device, ...words);
   }
 
+  /**
+   * Has GRO of a device wait for more packets to merge (Linux, Documentation/networking/napi.rst):
+   * without it a veth, which has no interrupts to coalesce, merges next to nothing.
+   */
+  setCoalescing(device: string, flush_ns: number): void {
+    const folder = `/sys/class/net/${device}`;
+    this.run("sh", "-c", `echo ${flush_ns} > ${folder}/gro_flush_timeout`);
+    this.run("sh", "-c", `echo 10 > ${folder}/napi_defer_hard_irqs`);
+  }
+
   /** True when a device of that name exists inside. */
   hasDevice(device: string): boolean {
     const links = JSON.parse(this.ip("-j", "link", "show")) as { ifname: string }[];

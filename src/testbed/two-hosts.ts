@@ -28,10 +28,15 @@ export const offloadModes = {
    * receiver.
    */
   nic: { tx: false, tso: false, gso: false, gro: true },
+  /** As `nic`, and the receiver waits for more to come: what a NIC's interrupt coalescing does. */
+  coalesced: { tx: false, tso: false, gso: false, gro: true },
   off: { tx: false, tso: false, gso: false, gro: false },
 } as const satisfies Record<string, Record<string, boolean>>;
 
 export type OffloadMode = keyof typeof offloadModes;
+
+/** How long a receiver of `coalesced` may wait: many NICs' own (ethtool(8) -c, rx-usecs). */
+const coalesce_ns = 50_000;
 
 export interface TwoHostsOptions {
   /** MTU of the veth between the hosts, and of the pods; 1500 unless given. */
@@ -91,7 +96,9 @@ export function createTwoHosts(cleanup: Cleanup, options: TwoHostsOptions = {}):
     underlayMtu_bytes,
   );
   for (const side of [left, right]) {
-    side.host.setOffloads(underlayDevice, offloadModes[options.offloads ?? "default"]);
+    const mode = options.offloads ?? "default";
+    side.host.setOffloads(underlayDevice, offloadModes[mode]);
+    if (mode === "coalesced") side.host.setCoalescing(underlayDevice, coalesce_ns);
     moveUnderlayAddress(side, underlayDevice);
     connectPod(side, underlayMtu_bytes);
   }
