@@ -1,8 +1,8 @@
 // What several checks want to know of a tunnel: its device, what it carries, which underlay devices
 // it uses. Reads the host through `Host` alone.
 
-import { isIP } from "node:net";
 import type { Link } from "../netlink/links.js";
+import { isMulticastIp, parseIp } from "../wire/ip-address.js";
 import type { DoctorRemote, DoctorTunnel, Host } from "./finding.js";
 
 /** Remotes whose way is asked for, per tunnel: more are not looked at. */
@@ -24,8 +24,10 @@ export function askedRemotes({ remotes }: DoctorTunnel): readonly DoctorRemote[]
   return remotes.filter(({ address }) => !isGroup(address)).slice(0, MAX_ASKED_REMOTES);
 }
 
-const isGroup = (address: string): boolean =>
-  isIP(address) === 6 ? /^ff/i.test(address) : Number.parseInt(address, 10) >> 4 === 0xe;
+function isGroup(address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && isMulticastIp(ip);
+}
 
 /** `10.57.4.21, 10.57.4.22 and 7 more`. */
 export function naming(addresses: readonly string[]): string {
@@ -52,6 +54,15 @@ export function underlayLinks(host: Host, tunnel: DoctorTunnel): readonly Link[]
   return host
     .links()
     .filter(({ index, name, loopback }) => indices.has(index) && name !== tunnel.name && !loopback);
+}
+
+/**
+ * Where a setting of a tunnel's device stands below /proc/sys; one that is still to be made gets
+ * what `default` has.
+ */
+export function devicePath(host: Host, family: 4 | 6, name: string, key: string): string {
+  const device = linkOf(host, name) === undefined ? "default" : name;
+  return `net/ipv${family}/conf/${device}/${key}`;
 }
 
 /** A path below /proc/sys as sysctl(8) takes it: dots, or slashes where a device's name has dots. */

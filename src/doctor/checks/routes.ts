@@ -1,10 +1,10 @@
 // Checks: the kernel's ways to the remotes of tunnels, and what fits them.
 
 import { IPV4_HEADER_BYTES } from "../../wire/ipv4.js";
-import { IPV6_HEADER_BYTES } from "../../wire/ipv6.js";
+import { IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES } from "../../wire/ipv6.js";
 import { VXLAN_OVERHEAD_V4_BYTES, VXLAN_OVERHEAD_V6_BYTES } from "../../wire/vxlan.js";
 import { check, type DoctorTunnel, type Found, type Host } from "../finding.js";
-import { askedRemotes, boundTo, linkOf, naming } from "../tunnel-facts.js";
+import { askedRemotes, boundTo, carriesIpv6, linkOf, naming } from "../tunnel-facts.js";
 
 const hostPrefix = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;
 
@@ -40,7 +40,7 @@ export const recursion = check("remote-recursion", ({ host, tunnels }) =>
         level: "problem",
         what: `the route to ${naming(looped)}, ${looped.length === 1 ? "a remote" : "remotes"} of ${tunnel.name}, leads through ${tunnel.name} itself`,
         consequence: "its outer packets would enter the tunnel again: nothing gets there",
-        cure: `ip route add ${hostPrefix(looped[0])} via ROUTER dev DEVICE, or give the tunnel \`dev\``,
+        cure: `ip route add ${hostPrefix(looped[0])} via ROUTER dev DEVICE  # or give the tunnel "dev"`,
         dev: tunnel.name,
       },
     ];
@@ -51,6 +51,10 @@ function overhead_bytes({ type, family }: DoctorTunnel): number {
   if (type === "ipip") return family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
   return family === 4 ? VXLAN_OVERHEAD_V4_BYTES : VXLAN_OVERHEAD_V6_BYTES;
 }
+
+/** Below this the kernel turns IPv6 off on a device; what is longer leaves in fragments. */
+const leastMtu_bytes = (tunnel: DoctorTunnel): number =>
+  tunnel.type === "ipip" && carriesIpv6(tunnel) ? IPV6_MIN_MTU_BYTES : 0;
 
 interface Narrow {
   readonly address: string;
@@ -66,7 +70,7 @@ function narrowest(host: Host, tunnel: DoctorTunnel, mtu_bytes: number): Narrow 
     const link = host.links().find(({ index }) => index === route?.ifindex);
     if (route === undefined || link === undefined || link.name === tunnel.name) continue;
     const path_bytes = Math.min(route.mtu_bytes ?? link.mtu_bytes, pmtu_bytes ?? Infinity);
-    const inner_bytes = path_bytes - overhead_bytes(tunnel);
+    const inner_bytes = Math.max(path_bytes - overhead_bytes(tunnel), leastMtu_bytes(tunnel));
     if (inner_bytes < (found?.inner_bytes ?? mtu_bytes)) found = { address, inner_bytes };
   }
   return found;
@@ -85,7 +89,7 @@ export const mtu = check("mtu", ({ host, tunnels }) =>
         what: `the MTU of ${name} is ${mtu_bytes}, but the path to ${narrow.address} takes packets of ${narrow.inner_bytes} bytes at most`,
         consequence:
           "longer packets leave in fragments or are refused by ICMP; where that is filtered, transfers hang while ping works",
-        cure: `ip link set ${name} mtu ${narrow.inner_bytes}, and \`mtu: ${narrow.inner_bytes}\` in the configuration`,
+        cure: `ip link set ${name} mtu ${narrow.inner_bytes}  # and "mtu: ${narrow.inner_bytes}" in the configuration`,
         dev: name,
       },
     ];

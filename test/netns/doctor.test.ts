@@ -1,0 +1,194 @@
+// `culvert doctor` on real hosts: each trap is set, found, and gone after its cure; where the kernel
+// drops or joins packets because of it, that is seen to happen.
+
+import { afterEach, describe, expect, it } from "vitest";
+import type { Finding } from "../../src/doctor/finding.js";
+import type { Daemon } from "../../src/testbed/daemon.js";
+import { temporaryFolder } from "../../src/testbed/daemon.js";
+import type { Namespace } from "../../src/testbed/namespace.js";
+import { culvertEntry } from "../../src/testbed/project.js";
+import { createTwoHosts, leftAddresses } from "../../src/testbed/two-hosts.js";
+import { eventually, ipipConfig, scapy, silenceIpv6, useBed } from "./support.js";
+
+const bed = useBed(["scapy", "setpriv"], (cleanup) => {
+  const two = createTwoHosts(cleanup);
+  for (const { host } of [two.left, two.right]) silenceIpv6(host);
+  return two;
+});
+
+/** What a test did to the left host. */
+const undo: string[] = [];
+
+function left(command: string): string {
+  return bed.hosts.left.host.run("sh", "-c", command);
+}
+
+/** Sets a trap for the rest of the test. */
+function trap(set: string, reset: string): void {
+  undo.unshift(reset);
+  left(set);
+}
+
+afterEach(() => {
+  for (const command of undo.splice(0)) left(`${command} 2>/dev/null || true`);
+});
+
+const start = (lines: readonly string[] = []): Promise<Daemon> =>
+  bed.start(bed.hosts.left.host, ipipConfig(bed.hosts.left, bed.hosts.right, lines));
+
+interface Answer {
+  status: number | null;
+  findings: Finding[];
+}
+
+const names = ({ findings }: Answer): string[] => findings.map(({ check }) => check);
+
+async function ask(daemon: Daemon): Promise<Answer> {
+  const { status, stdout, stderr } = await daemon.culvert("doctor", "-j");
+  expect(stderr).toBe("");
+  return { status, findings: JSON.parse(stdout) as Finding[] };
+}
+
+/** `culvert doctor` without a daemon, as the last of the words of a command. */
+async function askHost(prefix: readonly string[] = [], words: readonly string[] = []) {
+  const socket = `${temporaryFolder(bed.cleanup, "doctor")}/none`;
+  const argv = [process.execPath, culvertEntry(), "doctor", "-j", "--socket", socket, ...words];
+  const child = bed.hosts.left.host.spawn([...prefix, ...argv]);
+  const { status, stdout, stderr } = await child.wait(20_000);
+  expect(stderr).toBe("");
+  return { status, findings: JSON.parse(stdout) as Finding[] };
+}
+
+/** Expects one finding of that check alone, whose cure takes it away. */
+async function expectCured(daemon: Daemon, check: string): Promise<Finding> {
+  const sick = await ask(daemon);
+  expect(names(sick)).toEqual([check]);
+  const [finding] = sick.findings as [Finding];
+  expect(sick.status).toBe(finding.level === "problem" ? 1 : 0);
+  left(finding.cure);
+  expect(await ask(daemon)).toEqual({ status: 0, findings: [] });
+  return finding;
+}
+
+/** Packets that the reverse-path filter of a host has dropped. */
+function filtered(host: Namespace): number {
+  const lines = host.run("cat", "/proc/net/netstat").split("\n");
+  const [titles, values] = lines.filter((line) => line.startsWith("TcpExt:"));
+  const at = titles!.split(" ").indexOf("IPReversePathFilter");
+  return Number(values!.split(" ")[at]);
+}
+
+/** Sends from the right host a packet whose inner source is routed by the underlay. */
+function sendFromElsewhere(): void {
+  const { left: to, right } = bed.hosts;
+  const inner = `IP(src="203.0.113.1", dst="${to.podIp}")/UDP(dport=9)`;
+  scapy(right.host, [`send(IP(dst="${to.underlayIp}")/${inner})`]);
+}
+
+describe("with a daemon", () => {
+  it("finds nothing on hosts that are set up well", async () => {
+    expect(await ask(await start())).toEqual({ status: 0, findings: [] });
+  });
+
+  it("finds a strict reverse-path filter, which drops", async () => {
+    const daemon = await start();
+    trap("sysctl -qw net.ipv4.conf.all.rp_filter=1", "sysctl -qw net.ipv4.conf.all.rp_filter=2");
+    const { host } = bed.hosts.left;
+    const before = filtered(host);
+    sendFromElsewhere();
+    await eventually(() => expect(filtered(host)).toBe(before + 1));
+    const finding = await expectCured(daemon, "rp-filter-strict");
+    expect(finding).toMatchObject({ level: "warning", dev: "ipip0" });
+    sendFromElsewhere();
+    // Packets keep their order: the second one would be counted before a third that is dropped.
+    left("sysctl -qw net.ipv4.conf.ipip0.rp_filter=0");
+    sendFromElsewhere();
+    await eventually(() => expect(filtered(host)).toBe(before + 2));
+  });
+
+  it("finds a loose filter on a device without address, which drops as well", async () => {
+    const daemon = await start(["addresses: []"]);
+    const { host } = bed.hosts.left;
+    const before = filtered(host);
+    sendFromElsewhere();
+    await eventually(() => expect(filtered(host)).toBe(before + 1));
+    const sick = await ask(daemon);
+    expect(names(sick)).toEqual(["rp-filter-no-address"]);
+    left(sick.findings[0]!.cure.replace("ADDRESS", leftAddresses.overlayIp));
+    expect(names(await ask(daemon))).toEqual([]);
+  });
+
+  it("finds forwarding turned off, for all and for the device", async () => {
+    const daemon = await start();
+    trap("sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.ip_forward=1");
+    await expectCured(daemon, "forwarding-ipv4");
+    left("sysctl -qw net.ipv4.conf.ipip0.forwarding=0");
+    expect(await expectCured(daemon, "forwarding-ipv4")).toMatchObject({ dev: "ipip0" });
+  });
+
+  it("finds an offload that joins datagrams", async () => {
+    const daemon = await start();
+    trap("ethtool -K eth0 rx-udp-gro-forwarding on", "ethtool -K eth0 rx-udp-gro-forwarding off");
+    const finding = await expectCured(daemon, "udp-gro-forwarding");
+    expect(finding).toMatchObject({ level: "problem", dev: "eth0" });
+  });
+
+  it("finds remotes that cannot be reached", async () => {
+    const daemon = await start();
+    const remote = bed.hosts.right.underlayIp;
+    trap(`ip route add unreachable ${remote}`, `ip route del unreachable ${remote}`);
+    const lost = await ask(daemon);
+    expect(names(lost)).toEqual(["remote-no-route"]);
+    expect(lost.findings[0]!.what).toContain(remote);
+    left(`ip route del unreachable ${remote}`);
+    expect(names(await ask(daemon))).toEqual([]);
+    left(`ip route add ${remote} dev ipip0`);
+    expect(names(await ask(daemon))).toEqual(["remote-recursion"]);
+    left(`ip route replace ${remote} dev eth0`);
+    expect(names(await ask(daemon))).toEqual([]);
+    left(`ip route del ${remote}`);
+  });
+
+  it("finds a device whose MTU the underlay does not carry", async () => {
+    const daemon = await start();
+    trap("ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500");
+    const { what } = await expectCured(daemon, "mtu");
+    expect(what).toContain("is 1480, but the path to 10.57.4.21 takes packets of 1380");
+  });
+
+  it("finds a device that is down, and one that is elsewhere", async () => {
+    const daemon = await start();
+    left("ip link set ipip0 down");
+    expect(names(await ask(daemon))).toContain("tunnel-device");
+    left("ip link set ipip0 up");
+    const argv = [process.execPath, culvertEntry(), "doctor", "-j", "--socket", daemon.socket];
+    const { status, stdout } = await bed.hosts.right.host.spawn(argv).wait(20_000);
+    expect(status).toBe(1);
+    const elsewhere = (JSON.parse(stdout) as Finding[]).find(
+      (one) => one.check === "tunnel-device",
+    );
+    expect(elsewhere!.cure).toContain(`nsenter -t ${daemon.pid} -n`);
+  });
+});
+
+describe("without a daemon", () => {
+  it("looks at the host alone, and says so", async () => {
+    const well = await askHost();
+    expect(well.status).toBe(0);
+    expect(well.findings).toMatchObject([{ check: "daemon", level: "ok" }]);
+    trap("sysctl -qw net.ipv4.conf.all.rp_filter=1", "sysctl -qw net.ipv4.conf.all.rp_filter=2");
+    expect(names(await askHost())).toEqual(["rp-filter-strict", "daemon"]);
+  });
+
+  it("misses capabilities and /dev/net/tun", async () => {
+    const drop = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", "--"];
+    const bare = await askHost(drop);
+    expect(bare.status).toBe(1);
+    expect(bare.findings[0]).toMatchObject({ check: "capabilities", level: "problem" });
+    expect(bare.findings[0]!.what).toMatch(/ CAP_NET_RAW$/);
+    const hidden = 'mount -t tmpfs none /dev/net && exec "$@"';
+    const without = await askHost(["unshare", "-m", "sh", "-c", hidden, "sh"]);
+    expect(names(without)).toEqual(["dev-net-tun", "daemon"]);
+    expect(without.findings[0]!.what).toBe("/dev/net/tun does not exist");
+  });
+});
