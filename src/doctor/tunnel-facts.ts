@@ -3,7 +3,7 @@
 
 import type { Link } from "../netlink/links.js";
 import { isMulticastIp, parseIp } from "../wire/ip-address.js";
-import type { DoctorRemote, DoctorTunnel, Host } from "./finding.js";
+import type { DoctorTunnel, Host } from "./finding.js";
 
 /** Remotes whose way is asked for, per tunnel: more are not looked at. */
 export const MAX_ASKED_REMOTES = 1024;
@@ -20,8 +20,8 @@ export const carriesIpv4 = ({ mode }: DoctorTunnel): boolean => mode !== "sit" &
 export const carriesIpv6 = ({ mode }: DoctorTunnel): boolean => mode !== "ipip" && mode !== "ipip6";
 
 /** The remotes that are asked for: hosts, no multicast groups. */
-export function askedRemotes({ remotes }: DoctorTunnel): readonly DoctorRemote[] {
-  return remotes.filter(({ address }) => !isGroup(address)).slice(0, MAX_ASKED_REMOTES);
+export function askedRemotes({ remotes }: DoctorTunnel): readonly string[] {
+  return remotes.filter((address) => !isGroup(address)).slice(0, MAX_ASKED_REMOTES);
 }
 
 function isGroup(address: string): boolean {
@@ -49,7 +49,7 @@ export function underlayLinks(host: Host, tunnel: DoctorTunnel): readonly Link[]
     for (const { address, ifindex } of host.addresses()) {
       if (address === local) indices.add(ifindex);
     }
-    for (const { address } of askedRemotes(tunnel)) indices.add(host.routeTo(address)?.ifindex);
+    for (const address of askedRemotes(tunnel)) indices.add(host.routeTo(address)?.ifindex);
   }
   return host
     .links()

@@ -1,6 +1,8 @@
 // `culvert doctor` on real hosts: each trap is set, found, and gone after its cure; where the kernel
-// drops or joins packets because of it, that is seen to happen.
+// drops packets because of it, that is seen to happen.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Finding } from "../../src/doctor/finding.js";
 import type { Daemon } from "../../src/testbed/daemon.js";
@@ -8,7 +10,15 @@ import { temporaryFolder } from "../../src/testbed/daemon.js";
 import type { Namespace } from "../../src/testbed/namespace.js";
 import { culvertEntry } from "../../src/testbed/project.js";
 import { createTwoHosts, leftAddresses } from "../../src/testbed/two-hosts.js";
-import { eventually, ipipConfig, scapy, silenceIpv6, useBed } from "./support.js";
+import {
+  devicePackets,
+  eventually,
+  ipipConfig,
+  scapy,
+  silenceIpv6,
+  useBed,
+  vxlanConfig,
+} from "./support.js";
 
 const bed = useBed(["scapy", "setpriv"], (cleanup) => {
   const two = createTwoHosts(cleanup);
@@ -88,6 +98,10 @@ function sendFromElsewhere(): void {
 describe("with a daemon", () => {
   it("finds nothing on hosts that are set up well", async () => {
     expect(await ask(await start())).toEqual({ status: 0, findings: [] });
+    const vxlan = vxlanConfig(bed.hosts.left, bed.hosts.right);
+    expect(await ask(await bed.start(bed.hosts.left.host, vxlan))).toEqual({
+      ...{ status: 0, findings: [] },
+    });
   });
 
   it("finds a strict reverse-path filter, which drops", async () => {
@@ -100,10 +114,14 @@ describe("with a daemon", () => {
     const finding = await expectCured(daemon, "rp-filter-strict");
     expect(finding).toMatchObject({ level: "warning", dev: "ipip0" });
     sendFromElsewhere();
-    // Packets keep their order: the second one would be counted before a third that is dropped.
+    await eventually(() => expect(devicePackets(host, "ipip0").rx).toBe(2));
     left("sysctl -qw net.ipv4.conf.ipip0.rp_filter=0");
     sendFromElsewhere();
-    await eventually(() => expect(filtered(host)).toBe(before + 2));
+    // Of three packets the second one, which came while the filter was loose, was let through.
+    await eventually(() => {
+      const { rx } = devicePackets(host, "ipip0");
+      expect({ rx, filtered: filtered(host) }).toEqual({ rx: 3, filtered: before + 2 });
+    });
   });
 
   it("finds a loose filter on a device without address, which drops as well", async () => {
@@ -142,11 +160,10 @@ describe("with a daemon", () => {
     expect(lost.findings[0]!.what).toContain(remote);
     left(`ip route del unreachable ${remote}`);
     expect(names(await ask(daemon))).toEqual([]);
-    left(`ip route add ${remote} dev ipip0`);
+    trap(`ip route add ${remote} dev ipip0`, `ip route del ${remote}`);
     expect(names(await ask(daemon))).toEqual(["remote-recursion"]);
     left(`ip route replace ${remote} dev eth0`);
     expect(names(await ask(daemon))).toEqual([]);
-    left(`ip route del ${remote}`);
   });
 
   it("finds a device whose MTU the underlay does not carry", async () => {
@@ -178,6 +195,20 @@ describe("without a daemon", () => {
     expect(well.findings).toMatchObject([{ check: "daemon", level: "ok" }]);
     trap("sysctl -qw net.ipv4.conf.all.rp_filter=1", "sysctl -qw net.ipv4.conf.all.rp_filter=2");
     expect(names(await askHost())).toEqual(["rp-filter-strict", "daemon"]);
+  });
+
+  it("looks at the tunnels of a file", async () => {
+    const file = join(temporaryFolder(bed.cleanup, "doctor"), "config.yaml");
+    writeFileSync(file, ipipConfig(bed.hosts.left, bed.hosts.right));
+    expect(await askHost([], ["--config", file])).toEqual({ status: 0, findings: [] });
+    const remote = bed.hosts.right.underlayIp;
+    trap(`ip route add unreachable ${remote}`, `ip route del unreachable ${remote}`);
+    expect(names(await askHost([], ["--config", file]))).toEqual(["remote-no-route"]);
+    writeFileSync(file, ipipConfig(bed.hosts.right, bed.hosts.left));
+    const misplaced = await askHost([], ["--config", file]);
+    expect(misplaced.status).toBe(1);
+    expect(names(misplaced)).toEqual(["underlay"]);
+    expect(misplaced.findings[0]!.what).toBe("ipip0: no device has the local address 10.57.4.21");
   });
 
   it("misses capabilities and /dev/net/tun", async () => {

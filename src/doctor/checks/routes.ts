@@ -10,9 +10,9 @@ const hostPrefix = (address: string): string => `${address}/${address.includes("
 
 export const noRoute = check("remote-no-route", ({ host, tunnels }) =>
   tunnels.flatMap((tunnel): Found[] => {
-    const lost = askedRemotes(tunnel)
-      .map(({ address }) => address)
-      .filter((address) => host.routeTo(address, boundTo(host, tunnel)) === undefined);
+    const lost = askedRemotes(tunnel).filter(
+      (address) => host.routeTo(address, boundTo(host, tunnel)) === undefined,
+    );
     if (lost.length === 0) return [];
     return [
       {
@@ -31,9 +31,7 @@ export const recursion = check("remote-recursion", ({ host, tunnels }) =>
   tunnels.flatMap((tunnel): Found[] => {
     const own = linkOf(host, tunnel.name)?.index;
     if (own === undefined || tunnel.dev !== undefined) return [];
-    const looped = askedRemotes(tunnel)
-      .map(({ address }) => address)
-      .filter((address) => host.routeTo(address)?.ifindex === own);
+    const looped = askedRemotes(tunnel).filter((address) => host.routeTo(address)?.ifindex === own);
     if (looped.length === 0) return [];
     return [
       {
@@ -62,14 +60,17 @@ interface Narrow {
   readonly inner_bytes: number;
 }
 
-/** The remote with the least room, where that is less than the tunnel's MTU. */
+/**
+ * The remote with the least room, where that is less than the tunnel's MTU. A route has a MTU where
+ * it was set, or learned from ICMP.
+ */
 function narrowest(host: Host, tunnel: DoctorTunnel, mtu_bytes: number): Narrow | undefined {
   let found: Narrow | undefined;
-  for (const { address, pmtu_bytes } of askedRemotes(tunnel)) {
+  for (const address of askedRemotes(tunnel)) {
     const route = host.routeTo(address, boundTo(host, tunnel));
     const link = host.links().find(({ index }) => index === route?.ifindex);
     if (route === undefined || link === undefined || link.name === tunnel.name) continue;
-    const path_bytes = Math.min(route.mtu_bytes ?? link.mtu_bytes, pmtu_bytes ?? Infinity);
+    const path_bytes = route.mtu_bytes ?? link.mtu_bytes;
     const inner_bytes = Math.max(path_bytes - overhead_bytes(tunnel), leastMtu_bytes(tunnel));
     if (inner_bytes < (found?.inner_bytes ?? mtu_bytes)) found = { address, inner_bytes };
   }
