@@ -9,9 +9,11 @@ import type { Daemon } from "../../src/testbed/daemon.js";
 import { temporaryFolder } from "../../src/testbed/daemon.js";
 import type { Namespace } from "../../src/testbed/namespace.js";
 import { culvertEntry } from "../../src/testbed/project.js";
-import { createTwoHosts, leftAddresses } from "../../src/testbed/two-hosts.js";
+import { createTwoHosts, forgetPathMtus, leftAddresses } from "../../src/testbed/two-hosts.js";
 import {
+  countersOf,
   devicePackets,
+  dropsOf,
   eventually,
   ipipConfig,
   scapy,
@@ -98,8 +100,8 @@ function sendFromElsewhere(): void {
 describe("with a daemon", () => {
   it("finds nothing on hosts that are set up well", async () => {
     expect(await ask(await start())).toEqual({ status: 0, findings: [] });
-    const vxlan = vxlanConfig(bed.hosts.left, bed.hosts.right);
-    expect(await ask(await bed.start(bed.hosts.left.host, vxlan))).toEqual({
+    const vxlan = vxlanConfig(bed.hosts.right, bed.hosts.left);
+    expect(await ask(await bed.start(bed.hosts.right.host, vxlan))).toEqual({
       ...{ status: 0, findings: [] },
     });
   });
@@ -144,11 +146,31 @@ describe("with a daemon", () => {
     expect(await expectCured(daemon, "forwarding-ipv4")).toMatchObject({ dev: "ipip0" });
   });
 
-  it("finds an offload that joins datagrams", async () => {
+  it.each(["rx-udp-gro-forwarding", "rx-gro-list"])("finds %s, which joins", async (feature) => {
     const daemon = await start();
-    trap("ethtool -K eth0 rx-udp-gro-forwarding on", "ethtool -K eth0 rx-udp-gro-forwarding off");
-    const finding = await expectCured(daemon, "udp-gro-forwarding");
+    // A veth hands over each packet by itself; a NIC does it in batches, as here.
+    const batches = "echo 100000000 >gro_flush_timeout; echo 10 >napi_defer_hard_irqs";
+    const single = "echo 0 >gro_flush_timeout; echo 0 >napi_defer_hard_irqs";
+    const eth0 = "cd /sys/class/net/eth0 &&";
+    trap(`${eth0} { ${batches}; }`, `${eth0} { ${single}; }`);
+    trap(`ethtool -K eth0 gro on ${feature} on`, `ethtool -K eth0 ${feature} off`);
+    const { left: to, right } = bed.hosts;
+    const source = right.overlayIp;
+    const inner = `IP(src="${source}", dst="${to.overlayIp}", flags="DF", id=0)/UDP(dport=9)/("x"*100)`;
+    const outer = `IP(dst="${to.underlayIp}", flags="DF", id=0)`;
+    const send = (): string => scapy(right.host, [`send(${outer}/${inner}, count=20)`]);
+    const merged = async () => dropsOf(await countersOf(daemon))["ingress merged-udp"] ?? 0;
+    send();
+    await eventually(async () => expect(await merged()).toBeGreaterThan(0));
+    const finding = await expectCured(daemon, "udp-gro");
     expect(finding).toMatchObject({ level: "problem", dev: "eth0" });
+    expect(finding.what).toContain(feature);
+    const { rx } = devicePackets(to.host, "ipip0");
+    const before = await merged();
+    send();
+    // The timer may hold the last ones back.
+    await eventually(() => expect(devicePackets(to.host, "ipip0").rx).toBeGreaterThan(rx + 10));
+    expect(await merged()).toBe(before);
   });
 
   it("finds remotes that cannot be reached", async () => {
@@ -171,6 +193,18 @@ describe("with a daemon", () => {
     trap("ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500");
     const { what } = await expectCured(daemon, "mtu");
     expect(what).toContain("is 1480, but the path to 10.57.4.21 takes packets of 1380");
+  });
+
+  it("finds what was learned of a path", async () => {
+    const daemon = await start();
+    const { left: to, right } = bed.hosts;
+    const quote = `IP(src="${to.underlayIp}", dst="${right.underlayIp}", proto=4, flags="DF")`;
+    const inner = `IP(src="${to.overlayIp}", dst="${right.overlayIp}")/UDP()`;
+    const error = `ICMP(type=3, code=4, nexthopmtu=1400)/${quote}/${inner}`;
+    scapy(right.host, [`send(IP(dst="${to.underlayIp}")/${error})`]);
+    await eventually(async () => expect(names(await ask(daemon))).toEqual(["mtu"]));
+    await expectCured(daemon, "mtu");
+    forgetPathMtus(bed.hosts);
   });
 
   it("finds a device that is down, and one that is elsewhere", async () => {

@@ -156,26 +156,38 @@ describe("forwarding-ipv4, forwarding-ipv6", () => {
   });
 });
 
-describe("udp-gro-forwarding", () => {
-  const on = ["eth0 rx-udp-gro-forwarding"];
+describe("udp-gro", () => {
+  const on = ["eth0 rx-udp-gro-forwarding", "eth0 rx-gro"];
 
   it("names the device once, by its address, a route or `dev`", () => {
     expect(found(situation({ on }))).toMatchObject([
       {
-        ...{ check: "udp-gro-forwarding", level: "problem", dev: "eth0" },
+        ...{ check: "udp-gro", level: "problem", dev: "eth0" },
         cure: "ethtool -K eth0 rx-udp-gro-forwarding off",
       },
     ]);
     const tunnels = [both({ local: undefined }), both({ name: "ipip1" })];
     const at = situation({ on }, tunnels);
-    const [{ what }] = found(at).filter(({ check }) => check === "udp-gro-forwarding") as [Finding];
+    const [{ what }] = found(at).filter(({ check }) => check === "udp-gro") as [Finding];
     expect(what).toContain("ipip0, ipip1");
     const bound = both({ dev: "eth1", remotes: [] });
     const links = [{ name: "eth1" }];
     expect(brief(situation({ on, links }, [bound]))).toEqual([]);
-    expect(brief(situation({ on: ["eth1 rx-udp-gro-forwarding"], links }, [bound]))).toEqual([
-      "problem udp-gro-forwarding eth1",
+    const onOther = on.map((feature) => feature.replace("eth0", "eth1"));
+    expect(brief(situation({ on: onOther, links }, [bound]))).toEqual(["problem udp-gro eth1"]);
+  });
+
+  it("names every offload that joins", () => {
+    expect(cures(situation({ on: [...on, "eth0 rx-gro-list"] }))).toEqual([
+      "ethtool -K eth0 rx-udp-gro-forwarding off rx-gro-list off",
     ]);
+    expect(cures(situation({ on: ["eth0 rx-gro", "eth0 rx-gro-list"] }))).toEqual([
+      "ethtool -K eth0 rx-gro-list off",
+    ]);
+  });
+
+  it("does no harm without GRO", () => {
+    for (const feature of on) expect(brief(situation({ on: [feature] }))).toEqual([]);
   });
 
   it("does not concern VXLAN, whose sockets are told the size", () => {
