@@ -1,5 +1,5 @@
-// `culvert doctor` on real hosts: each trap is set, found, and gone after its cure; where the kernel
-// drops packets because of it, that is seen to happen.
+// `culvert doctor` on real hosts: each trap is set, found, and gone after its cure; where the
+// kernel drops or joins packets because of it, that is seen to happen.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
