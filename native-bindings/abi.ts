@@ -154,6 +154,8 @@ export const RAW_SOCKETS = 3;
 export const MAX_UDP_SEGMENTS = 64;
 /** 65,535 less IPv6 and UDP headers */
 export const MAX_UDP_PAYLOAD = 65487;
+/** offload features of a device; Linux has some 60 */
+export const MAX_FEATURES = 1024;
 export const ERROR_WORDS = 16;
 /** taken in one call; the rest waits */
 export const MAX_ERRORS = 32;

@@ -132,6 +132,9 @@ constexpr int32_t RAW_SOCKETS = 3;
 constexpr int32_t MAX_UDP_SEGMENTS = 64;
 constexpr int32_t MAX_UDP_PAYLOAD = 65487; // 65,535 less IPv6 and UDP headers
 
+// ---- Devices (interfaceFeature) -------------------------------------------------------------------------------------
+constexpr int32_t MAX_FEATURES = 1024;  // offload features of a device; Linux has some 60
+
 // ---- Errors: what the network said of datagrams that a socket sent (socketErrors) -----------------------------------
 constexpr int32_t ERROR_WORDS = 16;
 constexpr int32_t MAX_ERRORS = 32;        // taken in one call; the rest waits

@@ -13,6 +13,7 @@
 
 #include <cstring>
 
+#include "../include/abi.h"
 #include "napi-args.h"
 #include "register.h"
 
@@ -139,9 +140,8 @@ napi_value interfaceAddress(napi_env env, napi_callback_info info) {
 }
 
 // Offload features are numbered as the kernel likes; their names (ethtool -k) are what stays.
-constexpr uint32_t FEATURE_LIMIT = 1024;
 constexpr uint32_t FEATURE_BLOCK_BITS = 32;
-constexpr uint32_t FEATURE_BLOCKS = FEATURE_LIMIT / FEATURE_BLOCK_BITS;
+constexpr uint32_t FEATURE_BLOCKS = MAX_FEATURES / FEATURE_BLOCK_BITS;
 
 // A command of ethtool with the array behind it.
 template <typename Command, size_t ROOM_BYTES>
@@ -163,11 +163,11 @@ int featureCount(ControlSocket& control, ifreq& request) {
   if (error < 0) return error;
   uint32_t count = 0;
   std::memcpy(&count, sets.array(), sizeof count);
-  return sets.command().sset_mask == 0 || count > FEATURE_LIMIT ? -ENOTSUP : static_cast<int>(count);
+  return sets.command().sset_mask == 0 || count > uint32_t{MAX_FEATURES} ? -ENOTSUP : static_cast<int>(count);
 }
 
 int featureIndex(ControlSocket& control, ifreq& request, uint32_t count, const char* feature) {
-  EthtoolRequest<ethtool_gstrings, FEATURE_LIMIT * ETH_GSTRING_LEN> strings;
+  EthtoolRequest<ethtool_gstrings, MAX_FEATURES * ETH_GSTRING_LEN> strings;
   strings.command().cmd = ETHTOOL_GSTRINGS;
   strings.command().string_set = ETH_SS_FEATURES;
   strings.command().len = count;

@@ -24,13 +24,6 @@ export interface Finding extends Notice {
   readonly dev?: string;
 }
 
-/** An outer destination of a tunnel. */
-export interface DoctorRemote {
-  readonly address: string;
-  /** Largest outer packet that reaches it whole, as the daemon knows it; undefined: not known. */
-  readonly pmtu_bytes?: number;
-}
-
 /** One tunnel, as a running daemon or a configuration tells it. */
 export interface DoctorTunnel {
   readonly name: string;
@@ -45,7 +38,8 @@ export interface DoctorTunnel {
   readonly dev: string | undefined;
   /** Outer destination of a point-to-point tunnel. */
   readonly remote?: string | undefined;
-  readonly remotes: readonly DoctorRemote[];
+  /** Outer destinations, each once; multicast groups may be among them. */
+  readonly remotes: readonly string[];
   /** Of the device; undefined: the daemon will choose it. */
   readonly mtu_bytes: number | undefined;
 }

@@ -6,8 +6,9 @@
 //     the host has it twice
 //   - a device that matches and takes only other protocols drops its copy: nothing to report
 //   - when none matches, the kernel answers with ICMP port unreachable (tunnel4_rcv in
-//     net/ipv4/tunnel4.c), although our copy arrived Judges what it is given, for the daemon's
-//     status and log as for `culvert doctor`; only loadedModules reads the host.
+//     net/ipv4/tunnel4.c), although our copy arrived
+// Judges what it is given, for the daemon's status and log as for `culvert doctor`; loadedModules
+// alone reads the host.
 
 import { existsSync } from "node:fs";
 import type { IpipMode } from "../config/effective.js";

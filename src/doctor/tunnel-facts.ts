@@ -1,9 +1,9 @@
 // What several checks want to know of a tunnel: its device, what it carries, which underlay devices
 // it uses. Reads the host through `Host` alone.
 
-import { isIP } from "node:net";
 import type { Link } from "../netlink/links.js";
-import type { DoctorRemote, DoctorTunnel, Host } from "./finding.js";
+import { isMulticastIp, parseIp } from "../wire/ip-address.js";
+import type { DoctorTunnel, Host } from "./finding.js";
 
 /** Remotes whose way is asked for, per tunnel: more are not looked at. */
 export const MAX_ASKED_REMOTES = 1024;
@@ -20,12 +20,14 @@ export const carriesIpv4 = ({ mode }: DoctorTunnel): boolean => mode !== "sit" &
 export const carriesIpv6 = ({ mode }: DoctorTunnel): boolean => mode !== "ipip" && mode !== "ipip6";
 
 /** The remotes that are asked for: hosts, no multicast groups. */
-export function askedRemotes({ remotes }: DoctorTunnel): readonly DoctorRemote[] {
-  return remotes.filter(({ address }) => !isGroup(address)).slice(0, MAX_ASKED_REMOTES);
+export function askedRemotes({ remotes }: DoctorTunnel): readonly string[] {
+  return remotes.filter((address) => !isGroup(address)).slice(0, MAX_ASKED_REMOTES);
 }
 
-const isGroup = (address: string): boolean =>
-  isIP(address) === 6 ? /^ff/i.test(address) : Number.parseInt(address, 10) >> 4 === 0xe;
+function isGroup(address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && isMulticastIp(ip);
+}
 
 /** `10.57.4.21, 10.57.4.22 and 7 more`. */
 export function naming(addresses: readonly string[]): string {
@@ -47,11 +49,20 @@ export function underlayLinks(host: Host, tunnel: DoctorTunnel): readonly Link[]
     for (const { address, ifindex } of host.addresses()) {
       if (address === local) indices.add(ifindex);
     }
-    for (const { address } of askedRemotes(tunnel)) indices.add(host.routeTo(address)?.ifindex);
+    for (const address of askedRemotes(tunnel)) indices.add(host.routeTo(address)?.ifindex);
   }
   return host
     .links()
     .filter(({ index, name, loopback }) => indices.has(index) && name !== tunnel.name && !loopback);
+}
+
+/**
+ * Where a setting of a tunnel's device stands below /proc/sys; one that is still to be made gets
+ * what `default` has.
+ */
+export function devicePath(host: Host, family: 4 | 6, name: string, key: string): string {
+  const device = linkOf(host, name) === undefined ? "default" : name;
+  return `net/ipv${family}/conf/${device}/${key}`;
 }
 
 /** A path below /proc/sys as sysctl(8) takes it: dots, or slashes where a device's name has dots. */

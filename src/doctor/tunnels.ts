@@ -11,7 +11,7 @@ import type { StatusReport, TunnelStatus } from "../control/target.js";
 import { CulvertError } from "../errors.js";
 import type { IpFamily } from "../netlink/address-text.js";
 import type { Underlay, UnderlayQuery } from "../netlink/underlay.js";
-import type { DoctorRemote, DoctorTunnel, Finding } from "./finding.js";
+import type { DoctorTunnel, Finding } from "./finding.js";
 
 const UNSPECIFIED: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
@@ -33,13 +33,12 @@ export function tunnelsOfStatus({ tunnels }: StatusReport): DoctorTunnel[] {
 }
 
 /** Next hops that are not used because they lead into the tunnel are among its remotes. */
-function remotesOfStatus({ remotes, route_problems, local }: TunnelStatus): DoctorRemote[] {
-  const known = remotes.map(({ address, pmtu_bytes }) => ({ address, pmtu_bytes }));
-  const addresses = new Set(known.map(({ address }) => address));
+function remotesOfStatus({ remotes, route_problems, local }: TunnelStatus): string[] {
+  const known = remotes.map(({ address }) => address);
   const recursive = (route_problems?.recursive ?? []).filter(
-    (address) => familyOf(address) === familyOf(local) && !addresses.has(address),
+    (address) => familyOf(address) === familyOf(local),
   );
-  return [...known, ...recursive.map((address) => ({ address }))];
+  return [...new Set([...known, ...recursive])];
 }
 
 /** Where a tunnel would run; throws CulvertError where it cannot. */
@@ -91,9 +90,6 @@ function underlayFinding(name: string, { message, hint }: CulvertError): Finding
 const mtuOf = ({ mtu }: DeviceTunnelConfig): number | undefined =>
   mtu === "auto" ? undefined : mtu;
 
-const distinct = (addresses: readonly string[]): DoctorRemote[] =>
-  Array.from(new Set(addresses), (address) => ({ address }));
-
 function ofVxlan(config: VxlanTunnelConfig): DoctorTunnel {
   const { name, type, local, dev, group } = config;
   const remotes = [...config.remotes, ...config.fdb].map(({ dst }) => dst);
@@ -101,7 +97,7 @@ function ofVxlan(config: VxlanTunnelConfig): DoctorTunnel {
   return {
     ...{ name, type, local, dev },
     family: outer === undefined ? 4 : familyOf(outer),
-    remotes: distinct(remotes),
+    remotes: [...new Set(remotes)],
     mtu_bytes: mtuOf(config),
   };
 }
@@ -115,7 +111,7 @@ function ofIpip(config: IpipTunnelConfig): DoctorTunnel {
   return {
     ...{ name, type, mode, family, dev, remote },
     local: config.local === "any" ? undefined : config.local,
-    remotes: distinct(remote === undefined ? outer : [remote]),
+    remotes: remote === undefined ? [...new Set(outer)] : [remote],
     mtu_bytes: mtuOf(config),
   };
 }

@@ -25,6 +25,7 @@ import { Descriptors, Receiver, Sender } from "./batches.js";
 const EBADF = -9;
 const EINVAL = -22;
 const ENODEV = -19;
+const ENOENT = -2;
 
 const functions = Object.entries(
   native as unknown as Record<string, (...args: unknown[]) => unknown>,
@@ -56,6 +57,7 @@ const good: Record<string, unknown[]> = {
   interfaceSetUp: ["no-such-device", 1],
   interfaceMac: ["no-such-device", new Uint8Array(6), 0],
   interfaceAddress: ["no-such-device", new Uint8Array(4), 24],
+  interfaceFeature: ["no-such-device", "rx-gro"],
   udpOpen: [4, address, 0, "no-such-device", 0, 4096],
   rawOpen: [4, 4, address, "no-such-device", 0, 4096],
   udpProbe: [0],
@@ -248,6 +250,9 @@ describe("values that no socket or device has", () => {
     expect(native.interfaceGet("lo", 3)).toBe(EINVAL);
     expect(native.interfaceGet("lo", -1)).toBe(EINVAL);
     expect(native.interfaceGet("no-such-device", 0)).toBe(ENODEV);
+    expect(native.interfaceFeature("no-such-device", "rx-gro")).toBe(ENODEV);
+    expect(native.interfaceFeature("lo", "no-such-feature")).toBe(ENOENT);
+    expect(native.interfaceFeature("lo", "x".repeat(33))).toBe(EINVAL);
     expect(native.interfaceMac("lo", new Uint8Array(5), 0)).toBe(EINVAL);
     expect(native.interfaceAddress("lo", new Uint8Array(5), 8)).toBe(EINVAL);
     expect(native.interfaceAddress("lo", new Uint8Array(16), -1)).toBe(EINVAL);

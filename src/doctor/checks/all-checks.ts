@@ -5,7 +5,7 @@ import type { Check } from "../finding.js";
 import { kernelModules, kernelTunnels } from "./beside.js";
 import { tunnelDevice } from "./devices.js";
 import { forwardingIpv4, forwardingIpv6 } from "./forwarding.js";
-import { mergedUdp } from "./offloads.js";
+import { udpGro } from "./offloads.js";
 import { looseWithoutAddress, strictReversePath } from "./reverse-path.js";
 import { mtu, noRoute, recursion } from "./routes.js";
 import { capabilities, tunDevice } from "./start.js";
@@ -14,5 +14,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...[tunDevice, capabilities, tunnelDevice],
   ...[kernelTunnels, kernelModules],
   ...[strictReversePath, looseWithoutAddress, forwardingIpv4, forwardingIpv6],
-  ...[mergedUdp, noRoute, recursion, mtu],
+  ...[udpGro, noRoute, recursion, mtu],
 ];

@@ -15,7 +15,7 @@ export const tunnelDevice = check("tunnel-device", ({ host, tunnels, daemonPid }
           what: `this network namespace has no device ${name}`,
           consequence:
             "somebody deleted it, and the tunnel is dead; or the daemon runs in another namespace, and what is said here is not about it",
-          cure: `nsenter -t ${daemonPid} -n culvert doctor; if it is missing there too, restart the daemon`,
+          cure: `nsenter -t ${daemonPid} -n culvert doctor  # if it is missing there too, restart the daemon`,
           dev: name,
         },
       ];

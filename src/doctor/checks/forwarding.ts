@@ -2,7 +2,16 @@
 // it only the host itself can use a tunnel.
 
 import { check, type DoctorTunnel, type Found, type Host, type Situation } from "../finding.js";
-import { carriesIpv4, carriesIpv6, linkOf, setSysctl, sysctlName } from "../tunnel-facts.js";
+import {
+  carriesIpv4,
+  carriesIpv6,
+  devicePath,
+  linkOf,
+  setSysctl,
+  sysctlName,
+} from "../tunnel-facts.js";
+
+const nameOf = ({ name }: DoctorTunnel): string => name;
 
 const ONLY_US = "only this host itself can use the tunnel, not its containers and pods";
 
@@ -11,17 +20,20 @@ function routed({ host, tunnels }: Situation): readonly DoctorTunnel[] {
   return tunnels.filter(({ name }) => linkOf(host, name)?.master === undefined);
 }
 
-/** A finding where forwarding is off; `global` where it is off for all devices to come as well. */
-function offOn(host: Host, global: string, family: "ipv4" | "ipv6", names: string[]): Found[] {
-  if (names.length === 0) return [];
+/** Of each family: the switch for all devices, present and to come. */
+const GLOBAL = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+
+/** Forwarding is off for all devices, or for some of `names` alone. */
+function offOn(host: Host, family: 4 | 6, names: readonly string[]): Found[] {
+  const global = GLOBAL[family];
   if (host.sysctl(global) === 0) {
-    const what = `${sysctlName(global)} is 0: the host does not forward ${family === "ipv4" ? "IPv4" : "IPv6"}`;
+    const what = `${sysctlName(global)} is 0: the host does not forward IPv${family}`;
     return [{ level: "warning", what, consequence: ONLY_US, cure: setSysctl(global, 1) }];
   }
   return names.flatMap((name): Found[] => {
-    const path = `net/${family}/conf/${name}/forwarding`;
+    const path = devicePath(host, family, name, "forwarding");
     if (host.sysctl(path) !== 0) return [];
-    const what = `${sysctlName(path)} is 0: what comes out of the tunnel is not forwarded`;
+    const what = `${sysctlName(path)} is 0: what comes out of ${name} is not forwarded`;
     const cure = setSysctl(path, 1);
     return [{ level: "warning", what, consequence: ONLY_US, cure, dev: name }];
   });
@@ -29,12 +41,9 @@ function offOn(host: Host, global: string, family: "ipv4" | "ipv6", names: strin
 
 export const forwardingIpv4 = check("forwarding-ipv4", (situation) => {
   const { host, tunnels } = situation;
-  const path = "net/ipv4/ip_forward";
-  // Without tunnels: for those that will come.
-  const names = routed(situation)
-    .filter(carriesIpv4)
-    .map(({ name }) => name);
-  return offOn(host, path, "ipv4", tunnels.length === 0 ? ["default"] : names);
+  const names = routed(situation).filter(carriesIpv4).map(nameOf);
+  // Without tunnels: for those to come.
+  return names.length === 0 && tunnels.length > 0 ? [] : offOn(host, 4, names);
 });
 
 /** Where there is IPv6 to forward: on most hosts forwarding of IPv6 is off, and nobody wants it. */
@@ -48,6 +57,6 @@ export const forwardingIpv6 = check("forwarding-ipv6", (situation) => {
   };
   const names = routed(situation)
     .filter((tunnel) => carriesIpv6(tunnel) && hasGlobal(tunnel.name))
-    .map(({ name }) => name);
-  return offOn(host, "net/ipv6/conf/all/forwarding", "ipv6", names);
+    .map(nameOf);
+  return names.length === 0 ? [] : offOn(host, 6, names);
 });

@@ -2,7 +2,7 @@
 // ip-sysctl.rst): it drops what came out of a tunnel and is counted nowhere that culvert sees.
 
 import { check, type DoctorTunnel, type Found, type Host, type Situation } from "../finding.js";
-import { carriesIpv4, linkOf, setSysctl, sysctlName } from "../tunnel-facts.js";
+import { carriesIpv4, devicePath, linkOf, setSysctl, sysctlName } from "../tunnel-facts.js";
 
 const STRICT = 1;
 const LOOSE = 2;
@@ -10,11 +10,7 @@ const ALL = "net/ipv4/conf/all/rp_filter";
 
 const COUNTED = "`nstat -az TcpExtIPReversePathFilter` counts them";
 
-/** Where the filter of a device is set; one that is still to be made gets `default`. */
-function pathOf(host: Host, name: string): string {
-  const device = linkOf(host, name) === undefined ? "default" : name;
-  return `net/ipv4/conf/${device}/rp_filter`;
-}
+const pathOf = (host: Host, name: string): string => devicePath(host, 4, name, "rp_filter");
 
 /** What is in force: the kernel takes the larger of `all` and the device's own. */
 function filterOf(host: Host, path: string): number {
@@ -58,7 +54,7 @@ export const looseWithoutAddress = check("rp-filter-no-address", (situation) => 
         level: "warning",
         what: `${name} has no IPv4 address, so its loose reverse-path filter (rp_filter 2) is as strict as 1`,
         consequence: `packets from inside the tunnel whose source is not routed back through ${name} are dropped; ${COUNTED}`,
-        cure: `ip address add ADDRESS/32 dev ${name}, and \`addresses\` in the configuration`,
+        cure: `ip address add ADDRESS/32 dev ${name}  # and "addresses" in the configuration`,
         dev: name,
       },
     ];
