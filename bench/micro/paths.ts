@@ -99,10 +99,11 @@ function vxlanIngress(name: string, segments: number, spec: Omit<FrameSpec, "flo
   };
 }
 
-function ipipEgress(name: string): Path {
+function ipipEgress(name: string, v6 = false): Path {
   const host = new StandingHost();
-  const packets = frames(FRAMES, SMALL).map((frame) => frame.subarray(ETHERNET_HEADER_BYTES));
-  const tunnel = host.ipip(new StandingDevice(packets));
+  const all = frames(FRAMES, v6 ? SMALL_V6 : SMALL);
+  const device = new StandingDevice(all.map((frame) => frame.subarray(ETHERNET_HEADER_BYTES)));
+  const tunnel = v6 ? host.ip6tnl(device) : host.ipip(device);
   const { batch, remotes, counters } = host;
   const sender = new StandingSender();
   const inner = new InnerErrors(tunnel, UnreachableRows.create(remotes.rows), counters);
@@ -152,5 +153,6 @@ export function* paths(): Generator<Path> {
   yield vxlanIngress("VXLAN ingress, run of 1 small frame", 1, SMALL);
   yield vxlanIngress("VXLAN ingress, run of 40 TCP segments", SEGMENTS, SEGMENT);
   yield ipipEgress("IPIP egress, small UDP packet");
+  yield ipipEgress("IPIP egress over IPv6, 3 next hops", true);
   yield ipipIngress("IPIP ingress, small UDP packet");
 }

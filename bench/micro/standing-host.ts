@@ -53,7 +53,7 @@ import { RemoteTable } from "../../src/remotes/remote-table.js";
 import { RouteReader, RouteTable } from "../../src/routes/route-table.js";
 import { Counters, RemoteTotals, WorkerCounters } from "../../src/telemetry/counters.js";
 import type { UnderlayReceiver, UnderlaySender } from "../../src/underlay/underlay.js";
-import { ipFromV4 } from "../../src/wire/ip-address.js";
+import { type IpAddress, ipFromV4 } from "../../src/wire/ip-address.js";
 
 // Options of a tunnel, all as the kernel's defaults have them.
 const PLAIN_OPTIONS = {
@@ -241,10 +241,38 @@ export class StandingHost {
     const routes = new RouteTable(1024);
     const prefix = { ip: ipFromV4(0xc0a90000), family: 4, length: 16 } as const;
     routes.set({ prefix, hops: [{ remote, weight: 1 }] });
+    return this.#ipip(device, routes, 4, ipFromV4(LOCAL));
+  }
+
+  /** Over IPv6, and the default route of IPv6 has several next hops. */
+  ip6tnl(device: Device): IpipTunnel {
+    const network = { w0: 0xfd57_0000, w1: 0x8000_0000, w2: 0x8000_0000 };
+    const hops = [1, 2, 3].map((n) => {
+      const { w0, w1, w2 } = network;
+      const remote = this.remotes.acquire(
+        0,
+        w0,
+        w1,
+        w2,
+        0xf000_0000 + n,
+        0,
+        0,
+        REMOTE_FLAG_ALLOWED,
+      );
+      return { remote, weight: n };
+    });
+    const routes = new RouteTable(1024);
+    const any = { w0: 0, w1: 0, w2: 0, w3: 0 };
+    routes.set({ prefix: { ip: any, family: 6, length: 0 }, hops });
+    return this.#ipip(device, routes, 6, { ...network, w3: 0xffff_ffff });
+  }
+
+  #ipip(device: Device, routes: RouteTable, family: 4 | 6, local: IpAddress): IpipTunnel {
+    const v6 = family === 6;
     return {
-      ...{ index: 0, family: 4, local: ipFromV4(LOCAL), remote: undefined, remoteRow: -1 },
-      ...{ carries4: true, carries6: false, ttl: 64, tos: 0, pmtudisc: false },
-      ...{ mtu_bytes: 1480, underlayMtu_bytes: 1500 },
+      ...{ index: 0, family, local, remote: undefined, remoteRow: -1, carries4: !v6, carries6: v6 },
+      ...{ ttl: v6 ? 0 : 64, tos: v6 ? -1 : 0, pmtudisc: false },
+      ...{ mtu_bytes: v6 ? 1460 : 1480, underlayMtu_bytes: 1500 },
       sources: new SourcePolicy(0, "known", this.remotes),
       routes: new RouteReader(routes.sharedState()),
       device,

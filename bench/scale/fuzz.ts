@@ -58,6 +58,7 @@ export const scale: Scale = {
       { what: "packets out: sent", value: totals.sent, unit: "" },
       { what: "packets in: written", value: totals.written, unit: "" },
       { what: "answered by the proxy", value: totals.answered, unit: "" },
+      { what: "ICMP errors of IPIP tunnels", value: totals.icmpErrors, unit: "" },
       { what: "data planes, each with other options", value: totals.hosts, unit: "" },
       ...Object.entries(totals.drops)
         .sort()

@@ -44,7 +44,11 @@ export const DropReasons = Object.freeze({
     "A frame for a router went to it: no neighbour with its inner destination is known.",
     "event",
   ),
-  noRoute: reason("egress", "no-route", "No route of the tunnel covers the inner destination."),
+  noRoute: reason(
+    "egress",
+    "no-route",
+    "No route of the tunnel covers the inner destination, or its next hops cannot be used.",
+  ),
   bumLimitEgress: reason("egress", "bum-limit", "A frame to be flooded exceeds bum_limit_pps."),
   bumQueueFull: reason(
     "egress",

@@ -49,6 +49,51 @@ describe("a watch", () => {
     native.descriptorUnwatch(watch);
   });
 
+  it("whose callback throws is an uncaught exception, and goes on", async () => {
+    const addon = new URL("../../native-bindings/dist/index.js", import.meta.url).href;
+    const worker = new Worker(
+      `import(${JSON.stringify(addon)}).then(({ native }) => {
+        const { parentPort } = require("node:worker_threads");
+        const fd = native.wakeCreate();
+        let calls = 0;
+        const thrown = [];
+        process.on("uncaughtException", ({ message }) => thrown.push(message));
+        const watch = native.descriptorWatch(fd, () => {
+          if (++calls < 3) throw new Error("call " + calls);
+          native.descriptorUnwatch(watch);
+          queueMicrotask(() => parentPort.postMessage(thrown));
+        });
+        native.wakeSignal(fd);
+      });`,
+      { eval: true },
+    );
+    const [thrown] = await once(worker, "message");
+    expect(thrown).toEqual(["call 1", "call 2"]);
+    expect(await once(worker, "exit")).toEqual([0]);
+  });
+
+  it("ends with its thread, in the middle of its callback, and when nobody holds it", async () => {
+    const addon = new URL("../../native-bindings/dist/index.js", import.meta.url).href;
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(
+        `import(${JSON.stringify(addon)}).then(({ native }) => {
+          const { parentPort } = require("node:worker_threads");
+          for (let n = 0; n < 20; n++) {
+            const fd = native.wakeCreate();
+            native.wakeSignal(fd);
+            native.descriptorWatch(fd, () => parentPort.postMessage(n));
+          }
+          const gone = native.wakeCreate();
+          native.descriptorUnwatch(native.descriptorWatch(gone, () => {}));
+          native.descriptorClose(gone);
+        });`,
+        { eval: true },
+      );
+      await once(worker, "message");
+      expect(await worker.terminate()).toBe(1);
+    }
+  });
+
   it("ends with its thread", async () => {
     const addon = new URL("../../native-bindings/dist/index.js", import.meta.url).href;
     const worker = new Worker(

@@ -4,7 +4,7 @@
 import { expect, it } from "vitest";
 import { soak } from "./soak/soak.js";
 
-const frames = 100_000;
+const frames = 200_000;
 
 it.each([0x5eed, 0xfade])(
   "soak, seed %i: nothing throws, every packet is counted once",
@@ -13,7 +13,8 @@ it.each([0x5eed, 0xfade])(
     const totals = soak({ seed, frames });
     expect(totals.frames).toBe(frames);
     // The input has to reach every path, else it was not random enough.
-    const reached = { sent: totals.sent, written: totals.written, answered: totals.answered };
+    const { sent, written, answered, icmpErrors } = totals;
+    const reached = { sent, written, answered, icmpErrors };
     for (const [name, count] of Object.entries(reached)) expect(count, name).toBeGreaterThan(1000);
     expect(Object.keys(totals.drops).sort()).toEqual(
       expect.arrayContaining([
@@ -22,8 +23,12 @@ it.each([0x5eed, 0xfade])(
         "egress l3miss",
         "egress malformed",
         "egress no-remotes",
+        "egress no-route",
+        "egress not-ip",
+        "egress routing-loop",
         "egress runt-frame",
         "egress too-big",
+        "egress ttl-expired",
         "egress underlay-busy",
         "egress underlay-error",
         "ingress bad-flags",
@@ -33,11 +38,17 @@ it.each([0x5eed, 0xfade])(
         "ingress foreign-source",
         "ingress inner-checksum",
         "ingress inner-malformed",
+        "ingress inner-not-ip",
         "ingress inner-vlan",
         "ingress invalid-source-mac",
+        "ingress martian-source",
+        "ingress merged-udp",
+        "ingress no-tunnel",
+        "ingress not-ipip",
         "ingress own-source",
         "ingress static-mac-moved",
         "ingress truncated",
+        "ingress ttl-zero",
         "ingress unknown-vni",
       ]),
     );

@@ -108,7 +108,13 @@ export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteD
   const tunnels = ipipTunnels(context, dev);
   const decisions = tunnels.flatMap((tunnel) => decide(tunnel, destination, context.remotes) ?? []);
   const [best] = decisions.sort((a, b) => b.length - a.length);
-  if (best !== undefined) return best.decision;
+  if (best?.decision !== undefined) return best.decision;
+  if (best !== undefined) {
+    const message = `the route to ${to} has no next hop that can be used`;
+    throw new CulvertError("CULVERT_NO_ROUTE", message, {
+      hint: "`culvert route show` says why",
+    });
+  }
   throw new CulvertError("CULVERT_NO_ROUTE", `no ipip tunnel has a route to ${to}`, {
     hint: "see `culvert route show`; for vxlan tunnels `ip route get` tells",
   });
@@ -116,7 +122,8 @@ export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteD
 
 interface Candidate {
   readonly length: number;
-  readonly decision: RouteDecision;
+  /** Undefined: the route leads nowhere. */
+  readonly decision: RouteDecision | undefined;
 }
 
 function decide(
@@ -134,8 +141,9 @@ function decide(
     const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
     return { length, decision: { to, dev, match, outer, why } };
   }
-  if (found?.hops === undefined) return undefined;
+  if (found === undefined) return undefined;
   const { prefix, hops } = found;
+  if (hops === undefined) return { length: prefix.length, decision: undefined };
   const decision = { to, dev, match: formatPrefix(prefix), ...outerOf(to, hops, remotes) };
   return { length: prefix.length, decision };
 }

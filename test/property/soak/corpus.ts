@@ -9,7 +9,12 @@ import {
   ethernet,
   frame4,
   frame6,
+  ip6ip,
+  ipip,
   ipv4Tcp,
+  ipv4Udp,
+  ipv6Tcp,
+  ipv6Udp,
   MAC_A,
   MAC_B,
   solicitationFrame,
@@ -55,4 +60,42 @@ export const CORPUS: readonly CorpusFrame[] = [
   // Kinds that contradict the frame.
   { bytes: frame6({ payload_bytes: 3000 }), gso: GSO_TCPV6 },
   { bytes: frame4(), gso: GSO_TCPV6 },
+];
+
+const icmp = (type: number): Uint8Array => {
+  const bytes = ipv4Udp();
+  bytes[9] = 1;
+  bytes[20] = type;
+  return bytes;
+};
+
+/** The same without Ethernet, for IPIP tunnels, and packets that carry packets. */
+export const IP_CORPUS: readonly CorpusFrame[] = [
+  plain(ipv4Udp()),
+  plain(ipv4Udp({ tos: 3, ttl: 1 })),
+  plain(ipv4Udp({ ttl: 0 })),
+  plain(ipv4Udp({ payload_bytes: 1500 })),
+  plain(ipv4Udp({ payload_bytes: 1440, dontFragment: true })),
+  plain(ipv4Udp({ payload_bytes: 1600, dontFragment: true, partial: true })),
+  plain(ipv4Udp({ destination: "224.0.0.5" })),
+  plain(ipv4Udp({ destination: "10.57.4.22" })),
+  plain(ipv4Tcp({ payload_bytes: 600, partial: true })),
+  plain(icmp(3)),
+  plain(icmp(8)),
+  plain(ipv6Udp()),
+  plain(ipv6Udp({ tos: 2, ttl: 0 })),
+  plain(ipv6Udp({ payload_bytes: 1600, tos: 2 })),
+  plain(ipv6Udp({ payload_bytes: 1600, destination: "ff05::2" })),
+  plain(ipv6Udp({ destination: "2002:c633:6407::1" })),
+  plain(ipv6Udp({ destination: "fd57::22" })),
+  plain(ipv6Tcp({ payload_bytes: 1300 })),
+  plain(ipip(ipv4Udp(), { source: "10.57.4.20", destination: "10.57.4.21" })),
+  plain(ip6ip(ipv6Udp())),
+  { bytes: ipv4Tcp({ payload_bytes: 9000 }), gso: GSO_TCPV4 },
+  { bytes: ipv4Tcp({ payload_bytes: 40_000, dontFragment: true }), gso: GSO_TCPV4 | GSO_ECN },
+  { bytes: ipv4Udp({ payload_bytes: 7000 }), gso: GSO_UDP_L4 },
+  { bytes: ipv6Udp({ payload_bytes: 7000 }), gso: GSO_UDP_L4 },
+  { bytes: ipv6Tcp({ payload_bytes: 20_000 }), gso: GSO_TCPV6 },
+  { bytes: ipv6Udp({ payload_bytes: 3000 }), gso: GSO_TCPV6 },
+  { bytes: ipv4Udp(), gso: GSO_TCPV6 },
 ];

@@ -46,7 +46,8 @@ import {
   LOCATE_PROTOCOL,
   locateFrame,
 } from "../../../src/wire/locate.js";
-import { CORPUS } from "./corpus.js";
+import { CORPUS, IP_CORPUS } from "./corpus.js";
+import { checkIcmpAnswer } from "./icmp-answer.js";
 import type { Random } from "./random.js";
 
 const FRAME_ALIGN = 64;
@@ -70,8 +71,8 @@ export class SoakDevice extends MemoryDevice {
   readonly #located = new Int32Array(LOCATE_COLUMNS);
   #lastBatch: EgressBatch | undefined;
 
-  constructor(index: number, random: Random) {
-    super(index);
+  constructor(index: number, random: Random, kind: "tap" | "tun" = "tap") {
+    super(index, kind);
     this.#random = random;
   }
 
@@ -130,8 +131,13 @@ export class SoakDevice extends MemoryDevice {
     if (offset < 0 || length < 14 || offset + length > bytes.length) {
       throw new SoakError(`an answer of ${length} bytes at ${offset}`);
     }
+    if (this.kind === "tun") {
+      const wrong = checkIcmpAnswer(bytes.slice(offset, offset + length));
+      if (wrong !== undefined) throw new SoakError(`an answer that is no ICMP error: ${wrong}`);
+    }
     if (this.#random.oneIn(20)) {
-      if (this.#isNeighbourAnswer(bytes, offset, length)) this.refusedNeighbourAnswers++;
+      const tap = this.kind === "tap";
+      if (tap && this.#isNeighbourAnswer(bytes, offset, length)) this.refusedNeighbourAnswers++;
       else this.refusedErrors++;
       return -ENOBUFS;
     }
@@ -154,7 +160,7 @@ export class SoakDevice extends MemoryDevice {
   #fill({ arena, frames }: EgressBatch, row: number, cursor: number): number {
     const random = this.#random;
     const at = cursor + HEADROOM_BYTES;
-    const { bytes, gso } = random.pick(CORPUS);
+    const { bytes, gso } = random.pick(this.kind === "tun" ? IP_CORPUS : CORPUS);
     const cut = random.oneIn(12);
     const length = cut ? random.below(bytes.length + 1) : bytes.length;
     // A long superpacket is long for the segmenter: its payload decides nothing here.

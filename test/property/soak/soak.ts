@@ -1,12 +1,11 @@
-// A soak: whole VXLAN data planes (the classes that workers run) on a device and a network that
-// give random and damaged input and fail at random, with every option drawn anew now and then.
-// Throws when something is not counted, or counted twice. The same seed does the same again.
+// A soak: whole data planes (the classes that workers run) on a device and a network that give
+// random and damaged input and fail at random, with every option drawn anew now and then; VXLAN
+// ones here and IPIP ones (soak-ipip.ts) in turn. Throws when something is not counted, or counted
+// twice. The same seed does the same again.
 
 import { FDB_PERMANENT, FDB_STATIC } from "../../../src/fdb/fdb.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../../../src/forwarding/vxlan-tunnel.js";
 import { NEIGH_PERMANENT, NEIGH_ROUTER } from "../../../src/neigh/neigh.js";
-import { NO_TUNNEL } from "../../../src/telemetry/counters.js";
-import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
 import { ip, MAC_A, MAC_B, mac } from "../../unit/forwarding/frames.js";
 import {
   HOST_A,
@@ -18,7 +17,11 @@ import {
 import type { Random as RandomNumbers } from "./random.js";
 import { Random } from "./random.js";
 import { SoakDevice, SoakError } from "./soak-device.js";
+import { SoakIpipHost } from "./soak-ipip.js";
 import { SoakNetwork } from "./soak-network.js";
+import { dropsOf, equal, type SoakTotals } from "./soak-totals.js";
+
+export type { SoakTotals } from "./soak-totals.js";
 
 const PEERS = Array.from({ length: 24 }, (_, i) => `10.57.4.${21 + i}`);
 /** Frames each way with one set of options. */
@@ -26,21 +29,6 @@ const PER_HOST = 3000;
 const MAX_REMOTES = 64;
 /** Members of the flood list: none, one, some that get copies at once, many that are queued. */
 const MEMBERS = [0, 1, 4, 20];
-
-export interface SoakTotals {
-  /** Frames that the device gave, and datagrams that the underlay gave. */
-  frames: number;
-  datagrams: number;
-  /** Packets on the wire that they stand for. */
-  egressPackets: number;
-  ingressPackets: number;
-  sent: number;
-  written: number;
-  answered: number;
-  /** By direction and reason. */
-  drops: Record<string, number>;
-  hosts: number;
-}
 
 export interface SoakOptions {
   readonly seed: number;
@@ -130,8 +118,8 @@ class SoakHost {
   account(totals: SoakTotals): void {
     const { device, network } = this;
     const { fields } = this.#host.counters.tunnel(0);
-    const egressDrops = this.#drops("egress", totals);
-    const ingressDrops = this.#drops("ingress", totals);
+    const egressDrops = dropsOf(this.#host.counters, "egress", totals);
+    const ingressDrops = dropsOf(this.#host.counters, "ingress", totals);
     const answered = fields.arpReplies + fields.ndReplies;
     const gone = network.receiver.segmentsGiven;
     // What the device refuses of our own answers is counted as device-error, an ingress drop.
@@ -165,37 +153,18 @@ class SoakHost {
     const sums = `${outcomes} outcomes of ${this.device.packetsRead} packets`;
     throw new SoakError(`frames in = sent + answered + dropped: ${sums}, ${this.#members} members`);
   }
-
-  #drops(direction: "egress" | "ingress", totals: SoakTotals): number {
-    let sum = 0;
-    for (const tunnel of [0, NO_TUNNEL]) {
-      const { drops } = this.#host.counters.tunnel(tunnel);
-      for (const reason of DROP_REASONS) {
-        const count = drops[reason.id];
-        if (reason.direction !== direction || reason.kind !== "drop" || count === 0) continue;
-        const name = `${direction} ${reason.name}`;
-        totals.drops[name] = (totals.drops[name] ?? 0) + count;
-        sum += count;
-      }
-    }
-    return sum;
-  }
-}
-
-function equal(what: string, a: number, b: number): void {
-  if (a !== b) throw new SoakError(`${what}: ${a} is not ${b}`);
 }
 
 /** Runs it to the end. Throws SoakError, or what forwarding threw, with the seed in the message. */
 export function soak({ seed, frames, onProgress }: SoakOptions): SoakTotals {
   const totals: SoakTotals = {
     ...{ frames: 0, datagrams: 0, egressPackets: 0, ingressPackets: 0 },
-    ...{ sent: 0, written: 0, answered: 0, drops: {}, hosts: 0 },
+    ...{ sent: 0, written: 0, answered: 0, icmpErrors: 0, drops: {}, hosts: 0 },
   };
   const random = new Random(seed);
   try {
     while (totals.frames < frames) {
-      const host = new SoakHost(random);
+      const host = totals.hosts % 2 === 0 ? new SoakHost(random) : new SoakIpipHost(random);
       host.run(Math.min(PER_HOST, frames - totals.frames));
       host.account(totals);
       onProgress?.(totals);

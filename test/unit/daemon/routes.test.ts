@@ -114,6 +114,23 @@ describe("get", () => {
     expect(decision.why).toContain("no next hop");
   });
 
+  it("says that the longest matching route cannot be used, and names no shorter one", () => {
+    const context = controlContext(
+      "tunnels: [{ name: ipip0, type: ipip, local: 10.57.4.20, " +
+        "routes: [{ to: 0.0.0.0/0, via: 10.57.4.21 }] }]",
+    );
+    const { ifindex } = context.ipip.device;
+    const route = { to: "192.168.14.0/24", hops: [{ via: "fd57::21", ifindex }] };
+    context.mirror.of(context.ipip).change("add", kernelRoute(route));
+    expect(routeGet(context, { to: "192.168.15.1" }).outer).toBe("10.57.4.21");
+    expect(() => routeGet(context, { to: "192.168.14.1" })).toThrow(
+      expect.objectContaining({
+        code: "CULVERT_NO_ROUTE",
+        message: "the route to 192.168.14.1 has no next hop that can be used",
+      }),
+    );
+  });
+
   it("names the remote of a point-to-point tunnel for everything", () => {
     const context = controlContext(POINT_TO_POINT);
     expect(routeGet(context, { to: "8.8.8.8", dev: "ipip1" })).toMatchObject({

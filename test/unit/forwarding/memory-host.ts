@@ -11,6 +11,7 @@ import { bumBuckets } from "../../../src/forwarding/bum-limit.js";
 import { BumQueue } from "../../../src/forwarding/bum-queue.js";
 import { InnerErrors } from "../../../src/forwarding/inner-errors.js";
 import { IpipEgress } from "../../../src/forwarding/ipip-egress.js";
+import { IpipErrors } from "../../../src/forwarding/ipip-errors.js";
 import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
@@ -152,6 +153,7 @@ export interface IpipSide {
   readonly device: MemoryDevice;
   readonly egress: IpipEgress;
   readonly routes: RouteTable;
+  readonly inner: InnerErrors;
 }
 
 export class MemoryHost {
@@ -241,13 +243,22 @@ export class MemoryHost {
     const tunnel: IpipTunnel = { ...settings, device, sources, routes: reader };
     const { batch, remotes } = this;
     const sender = given ?? this.network.rawSender();
-    const egress = new IpipEgress({
-      ...{ tunnel, batch, remotes, sender, counters: this.#worker },
-      inner: new InnerErrors(tunnel, this.unreachable, this.#worker),
-    });
+    const inner = new InnerErrors(tunnel, this.unreachable, this.#worker);
+    const counters = this.#worker;
+    const egress = new IpipEgress({ tunnel, batch, remotes, sender, counters, inner });
     this.#steps.push(() => egress.run(MAX_FRAMES));
     this.#receiveFor(tunnel);
-    return { tunnel, device, egress, routes };
+    return { tunnel, device, egress, routes, inner };
+  }
+
+  /** What reads the errors of a tunnel's raw socket. */
+  ipipErrors({ tunnel, inner }: IpipSide, protocol: number): IpipErrors {
+    const { remotes, unreachable } = this;
+    return new IpipErrors({
+      ...{ family: tunnel.family, protocol, tunnels: new TunnelLookup([tunnel]) },
+      ...{ answers: new Map([[tunnel.index, inner]]), remotes, unreachable },
+      counters: this.#worker,
+    });
   }
 
   /** A configured remote of a tunnel. @returns its row */
