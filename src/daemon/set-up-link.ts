@@ -2,6 +2,7 @@
 // rtnetlink. Nothing has to be undone: all of it goes with the device.
 
 import type { RouteConfig } from "../config/effective.js";
+import { CulvertError } from "../errors.js";
 import { replaceAddress } from "../netlink/addresses.js";
 import { hasCode } from "../netlink/errors.js";
 import { setLink } from "../netlink/links.js";
@@ -43,7 +44,7 @@ export function setUpLinks(
     for (const route of tunnel.config.routes.filter(isTunnelled)) {
       const key = `${route.to} metric ${route.metric}`;
       const other = routed.get(key);
-      if (addUnlessOurs(rtnl, ifindex, asKernelTakesIt(tunnel, route), other !== undefined)) {
+      if (addUnlessOurs(rtnl, tunnel, asKernelTakesIt(tunnel, route), other !== undefined)) {
         routed.set(key, tunnel.config.name);
       } else {
         const fields = { tunnel: tunnel.config.name, route: key };
@@ -89,10 +90,13 @@ function deviceTo(rtnl: NetlinkSocket, address: string): number | undefined {
   }
 }
 
-/** @returns false when another tunnel of this daemon has the same route */
+/**
+ * @returns false when another tunnel of this daemon has the same route
+ * Throws CULVERT_ROUTE_CONFLICT when it is somebody else's.
+ */
 function addUnlessOurs(
   rtnl: NetlinkSocket,
-  ifindex: number,
+  { config: { name }, device: { ifindex } }: TunnelRuntime,
   route: RouteConfig,
   known: boolean,
 ): boolean {
@@ -100,7 +104,16 @@ function addUnlessOurs(
     addRoute(rtnl, deviceRoute(ifindex, route));
     return true;
   } catch (error) {
-    if (known && hasCode(error, "CULVERT_EXISTS")) return false;
-    throw error;
+    if (!hasCode(error, "CULVERT_EXISTS")) throw error;
+    if (known) return false;
+    throw conflict(name, route, error);
   }
+}
+
+function conflict(name: string, { to }: RouteConfig, cause: unknown): CulvertError {
+  const message = `tunnel ${name}: cannot add route ${to}: another route has its prefix and metric`;
+  return new CulvertError("CULVERT_ROUTE_CONFLICT", message, {
+    hint: `see \`ip route show ${to}\`; remove that one, or give ours another \`metric\``,
+    cause,
+  });
 }

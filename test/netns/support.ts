@@ -274,6 +274,9 @@ export function devicePackets(namespace: Namespace, device: string): { rx: numbe
 }
 
 /** A tcpdump into a file, and what tshark reads in it. */
+/** What tshark may say of one capture. */
+const MAX_ROWS_BYTES = 256 * 1024 * 1024;
+
 export class Capture {
   readonly #child: Child;
   readonly #file: string;
@@ -302,7 +305,9 @@ export class Capture {
   rows(filter: string, fields: readonly string[]): string[][] {
     const columns = fields.flatMap((field) => ["-e", field]);
     const argv = ["-r", this.#file, "-Y", filter, "-T", "fields", ...columns];
-    const output = execFileSync("tshark", argv, { encoding: "utf8", stdio: "pipe" });
+    const output = execFileSync("tshark", argv, {
+      ...{ encoding: "utf8", stdio: "pipe", maxBuffer: MAX_ROWS_BYTES },
+    });
     return output.split("\n").flatMap((line) => (line === "" ? [] : [line.split("\t")]));
   }
 
