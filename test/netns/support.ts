@@ -273,10 +273,10 @@ export function devicePackets(namespace: Namespace, device: string): { rx: numbe
   return { rx: link.stats64.rx.packets, tx: link.stats64.tx.packets };
 }
 
-/** A tcpdump into a file, and what tshark reads in it. */
 /** What tshark may say of one capture. */
 const MAX_ROWS_BYTES = 256 * 1024 * 1024;
 
+/** A tcpdump into a file, and what tshark reads in it. */
 export class Capture {
   readonly #child: Child;
   readonly #file: string;
