@@ -61,6 +61,8 @@ export interface Native {
   interfaceSetUp(name: string, up: number): number;
   interfaceMac(name: string, mac: Uint8Array, set: number): number;
   interfaceAddress(name: string, address: Uint8Array, prefix: number): number;
+  /** 1: the offload of that name (`ethtool -k`) is on, 0: off; -ENOENT: unknown to the kernel. */
+  interfaceFeature(name: string, feature: string): number;
 
   udpOpen(
     family: number,

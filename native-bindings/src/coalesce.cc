@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint8_t TCP_PSH = 0x08;
 constexpr uint8_t TCP_ACK = 0x10;
+constexpr uint8_t TCP_CWR = 0x80;
 constexpr uint32_t MAX_IP_BYTES = 65535;
 
 // virtio_net_hdr (linux/virtio_net.h); native byte order on a TUN device.
@@ -100,7 +101,10 @@ bool mayOpen(const Writer& w, const uint8_t* frame, const Inner& inner, uint32_t
 
 uint8_t gsoTypeOf(const Item& item) {
   if (!isTcp(item.inner)) return GSO_UDP_L4;
-  return item.inner.v6 ? GSO_TCPV6 : GSO_TCPV4;
+  const uint8_t type = item.inner.v6 ? GSO_TCPV6 : GSO_TCPV4;
+  // The kernel's GRO merges what follows a segment with CWR [tcp_gro_receive]; of the pieces only the first may have it.
+  const bool reduced = (item.frame[item.inner.l4 + 13] & TCP_CWR) != 0;
+  return static_cast<uint8_t>(reduced ? type | GSO_ECN : type);
 }
 
 // Gives the first segment's headers the length and checksum of the whole, the checksum as far as an offload expects it.

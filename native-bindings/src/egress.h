@@ -19,7 +19,8 @@ constexpr uint32_t MAX_PARTS = 4096;
 constexpr uint32_t HEADER_BYTES = HEADROOM_BYTES + MAX_SEGMENT_HEADER_BYTES;  // of one segment
 constexpr uint32_t HEADER_AREA = 1024 * HEADER_BYTES;
 constexpr uint32_t KEY_BUCKETS = 512;
-constexpr uint32_t CONTROL_BYTES = CMSG_SPACE(sizeof(uint16_t)) + 2 * CMSG_SPACE(sizeof(int));
+constexpr uint32_t CONTROL_BYTES =
+    CMSG_SPACE(sizeof(uint16_t)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(in_pktinfo));
 
 // One key: sends that leave in their order, as a chain of rows. Neighbours in it may share a message.
 struct Key {
@@ -41,6 +42,8 @@ struct Message {
   int32_t tos, ttl;
   bool v6;
   bool closed;
+  /** IPv4, network order; 0: the socket's, or the route's. */
+  uint32_t source;
 };
 
 struct Egress {

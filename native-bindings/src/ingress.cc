@@ -161,7 +161,8 @@ napi_value receiveBatch(napi_env env, napi_callback_info info) {
     readControl(header, r);
     readSource(in->names[i], r);
     if (raw != 0) {
-      if (r.length > 1) r.tos = in->arena[r.offset + 1];
+      // IPv4: the outer header is there, whatever control messages say. IPv6: it is not [raw(7), ipv6(7)].
+      if (r.family == 4 && r.length > 1) r.tos = in->arena[r.offset + 1];
       addRun(*in, row++, r, 0, r.length, r.length, 1, 0);
     } else {
       row = splitVxlan(*in, row, r);

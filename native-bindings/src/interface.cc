@@ -1,9 +1,11 @@
-// A network interface's MTU, MAC, addresses and flags by ioctl (netdevice(7)): the little that the Tun and Tap classes
-// need without rtnetlink. MACs and addresses cross as bytes in network order, in both directions.
+// A network interface's MTU, MAC, addresses, flags and offloads by ioctl (netdevice(7), linux/ethtool.h): the little
+// that the Tun and Tap classes need without rtnetlink, and what rtnetlink does not tell. MACs and addresses cross as bytes in network order, in both directions.
 #include <arpa/inet.h>
+#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/ipv6.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -136,12 +138,83 @@ napi_value interfaceAddress(napi_env env, napi_callback_info info) {
   return integerResult(env, length == 4 ? setIpv4(request, address, prefix) : setIpv6(request, address, prefix));
 }
 
+// Offload features are numbered as the kernel likes; their names (ethtool -k) are what stays.
+constexpr uint32_t FEATURE_LIMIT = 1024;
+constexpr uint32_t FEATURE_BLOCK_BITS = 32;
+constexpr uint32_t FEATURE_BLOCKS = FEATURE_LIMIT / FEATURE_BLOCK_BITS;
+
+// A command of ethtool with the array behind it.
+template <typename Command, size_t ROOM_BYTES>
+struct EthtoolRequest {
+  alignas(Command) uint8_t bytes[sizeof(Command) + ROOM_BYTES] = {};
+  Command& command() { return *reinterpret_cast<Command*>(bytes); }
+  const uint8_t* array() const { return bytes + sizeof(Command); }
+  int call(ControlSocket& control, ifreq& request) {
+    request.ifr_data = reinterpret_cast<char*>(bytes);
+    return control.call(SIOCETHTOOL, &request);
+  }
+};
+
+int featureCount(ControlSocket& control, ifreq& request) {
+  EthtoolRequest<ethtool_sset_info, sizeof(uint32_t)> sets;
+  sets.command().cmd = ETHTOOL_GSSET_INFO;
+  sets.command().sset_mask = 1ull << ETH_SS_FEATURES;
+  const int error = sets.call(control, request);
+  if (error < 0) return error;
+  uint32_t count = 0;
+  std::memcpy(&count, sets.array(), sizeof count);
+  return sets.command().sset_mask == 0 || count > FEATURE_LIMIT ? -ENOTSUP : static_cast<int>(count);
+}
+
+int featureIndex(ControlSocket& control, ifreq& request, uint32_t count, const char* feature) {
+  EthtoolRequest<ethtool_gstrings, FEATURE_LIMIT * ETH_GSTRING_LEN> strings;
+  strings.command().cmd = ETHTOOL_GSTRINGS;
+  strings.command().string_set = ETH_SS_FEATURES;
+  strings.command().len = count;
+  const int error = strings.call(control, request);
+  if (error < 0) return error;
+  const char* names = reinterpret_cast<const char*>(strings.array());
+  for (uint32_t index = 0; index < count; index++) {
+    if (std::strncmp(names + size_t{index} * ETH_GSTRING_LEN, feature, ETH_GSTRING_LEN) == 0) {
+      return static_cast<int>(index);
+    }
+  }
+  return -ENOENT;
+}
+
+int featureState(ControlSocket& control, ifreq& request, uint32_t index) {
+  EthtoolRequest<ethtool_gfeatures, FEATURE_BLOCKS * sizeof(ethtool_get_features_block)> features;
+  features.command().cmd = ETHTOOL_GFEATURES;
+  features.command().size = FEATURE_BLOCKS;
+  const int error = features.call(control, request);
+  if (error < 0) return error;
+  ethtool_get_features_block block{};
+  std::memcpy(&block, features.array() + index / FEATURE_BLOCK_BITS * sizeof block, sizeof block);
+  return (block.active >> (index % FEATURE_BLOCK_BITS)) & 1;
+}
+
+// interfaceFeature(name, feature): 1 when the offload of that name (`ethtool -k`) is on, 0 when off; -ENOENT when the
+// kernel has no such feature, -errno
+napi_value interfaceFeature(napi_env env, napi_callback_info info) {
+  Arguments<2> args(env, info);
+  ifreq request{};
+  char feature[ETH_GSTRING_LEN + 1] = {};
+  args.text(0, request.ifr_name, sizeof request.ifr_name);
+  args.text(1, feature, sizeof feature);
+  if (!args.ok) return integerResult(env, -EINVAL);
+  ControlSocket control(AF_INET);
+  int result = featureCount(control, request);
+  if (result >= 0) result = featureIndex(control, request, static_cast<uint32_t>(result), feature);
+  if (result >= 0) result = featureState(control, request, static_cast<uint32_t>(result));
+  return integerResult(env, result);
+}
+
 }  // namespace
 
 napi_status registerInterface(napi_env env, napi_value exports) {
   static const Export functions[] = {
       {"interfaceGet", interfaceGet}, {"interfaceSetMtu", interfaceSetMtu},   {"interfaceSetUp", interfaceSetUp},
-      {"interfaceMac", interfaceMac}, {"interfaceAddress", interfaceAddress},
+      {"interfaceMac", interfaceMac}, {"interfaceAddress", interfaceAddress}, {"interfaceFeature", interfaceFeature},
   };
   return registerFunctions(env, exports, functions);
 }

@@ -96,7 +96,7 @@ Message* openMessage(Egress& e, int fd) {
   std::memset(&header, 0, sizeof header);
   header.msg_iov = e.vectors + e.vectorCount;
   Message& message = e.messages[index];
-  message = Message{e.partCount, 0, 0, 0, 0, 0, 0, false, false};
+  message = Message{e.partCount, 0, 0, 0, 0, 0, 0, false, false, 0};
   return &message;
 }
 
@@ -124,6 +124,11 @@ void finishMessage(Egress& e) {
   }
   if (message.ttl != 0) {
     add(message.v6 ? IPPROTO_IPV6 : IPPROTO_IP, message.v6 ? IPV6_HOPLIMIT : IP_TTL, &message.ttl, sizeof(int));
+  }
+  if (message.source != 0) {
+    in_pktinfo info{};
+    info.ipi_spec_dst.s_addr = message.source;
+    add(IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
   }
   header.msg_control = length > 0 ? control : nullptr;
   header.msg_controllen = length;

@@ -44,6 +44,7 @@ void openRaw(Egress& e, int fd, int32_t row, const Checked& c, uint32_t bytes, b
   message->v6 = c.header[0] >> 4 == 6;
   message->tos = message->v6 ? loadBig32(c.header) >> 20 & 0xff : c.header[1];
   message->ttl = c.header[message->v6 ? 7 : 8];
+  if (!message->v6) std::memcpy(&message->source, c.header + 12, 4);  // the socket has another one (rawOpen)
   finishMessage(e);
 }
 

@@ -123,19 +123,32 @@ napi_value udpOpen(napi_env env, napi_callback_info info) {
   return integerResult(env, fd);
 }
 
-// A socket of a tunnel's protocol that only sends: connected to its own address, which nobody else sends from, it is
-// handed no copy of each packet that arrives. Where that fails the filter discards them. Sends name their destination.
-void turnAway(int fd, bool v6, const sockaddr_in6& name, socklen_t length) {
-  static const uint8_t any[16] = {0};
-  const bool wildcard = v6 ? std::memcmp(&name.sin6_addr, any, 16) == 0
-                           : reinterpret_cast<const sockaddr_in&>(name).sin_addr.s_addr == 0;
-  if (!wildcard && connect(fd, reinterpret_cast<const sockaddr*>(&name), length) < 0) return;
+// A socket of a tunnel's protocol that only sends would be handed a copy of each packet that arrives, for its filter to
+// discard. So it takes an address that nobody sends to from elsewhere: sends name their source (send-raw.cc). It must not
+// be connected: a connected socket numbers its packets for itself, and fragments of two workers' packets, or of one that
+// brought its header, could bear the same identification [RFC 6864 § 4.2] (__ip_select_ident). The address need not be
+// there: VRFs have no loopback one.
+int bindAway(int fd) {
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (setInteger(fd, IPPROTO_IP, IP_FREEBIND, 1) < 0) return -1;
+  return bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name);
+}
+
+// The same for IPv6, whose identifications are random: connected to its own address, which nobody else sends from. Where
+// that fails the filter discards what arrives. Sends name their destination.
+void turnAway(int fd, const sockaddr_in6& name) {
+  if (!IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr) &&
+      connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) < 0) {
+    return;
+  }
 }
 
 // rawOpen(family, protocol, address: Int32Array(4), device, flags, bufferBytes): descriptor or -errno. `protocol` is the
 // number in the outer header: 4 IPv4, 41 IPv6. flags: SOCKET_SEND_ONLY, SOCKET_HEADER_INCLUDED, SOCKET_ERRORS. An address
 // of zero receives for every local address. Without SOCKET_HEADER_INCLUDED the kernel writes the outer header, and
-// fragments what is longer than the path MTU.
+// fragments what is longer than the path MTU; IPv4 sockets that only send leave their source to each send.
 napi_value rawOpen(napi_env env, napi_callback_info info) {
   Arguments<6> args(env, info);
   const int32_t family = args.integer(0), protocol = args.integer(1);
@@ -161,8 +174,10 @@ napi_value rawOpen(napi_env env, napi_callback_info info) {
   }
   sockaddr_in6 name;
   const socklen_t length = makeAddress(name, family, address, 0);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&name), length) < 0) return integerResult(env, closeWith(fd, errno));
-  if ((flags & SOCKET_SEND_ONLY) != 0 && !included) turnAway(fd, v6, name, length);
+  const bool sends = (flags & SOCKET_SEND_ONLY) != 0 && !included;
+  const int bound = sends && !v6 ? bindAway(fd) : bind(fd, reinterpret_cast<sockaddr*>(&name), length);
+  if (bound < 0) return integerResult(env, closeWith(fd, errno));
+  if (sends && v6) turnAway(fd, name);
   return integerResult(env, fd);
 }
 

@@ -63,6 +63,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async ({ io }) => (await import("./monitor.js")).monitorCommand(io),
   },
   {
+    name: "doctor",
+    summary: "known traps on this host, each with its cure",
+    load: async ({ io, finish }) => (await import("./doctor.js")).doctorCommand(io, finish),
+  },
+  {
     name: "bench",
     summary: "what encapsulation costs, against the kernel's own devices",
     load: async ({ io, finish }) => (await import("./bench.js")).benchCommand(io, finish),

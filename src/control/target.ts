@@ -81,7 +81,14 @@ export interface TunnelStatus {
   name: string;
   type: "vxlan" | "ipip";
   vni?: number | undefined;
+  /** Of ipip: what is carried in what. */
+  mode?: "ipip" | "sit" | "ipip6" | "ip6ip6" | "any" | undefined;
+  /** Outer source: "0.0.0.0" is any. */
   local: string;
+  /** Underlay device that its sockets are bound to; absent: none. */
+  dev?: string | undefined;
+  /** Outer destination of a point-to-point tunnel (ipip). */
+  remote?: string | undefined;
   port?: number | undefined;
   mtu_bytes: number;
   mac?: string | undefined;

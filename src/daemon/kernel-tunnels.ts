@@ -1,110 +1,12 @@
-// What the kernel's own IP tunnels do to ours. A raw socket gets a copy of each packet of its
-// protocol; the kernel's receiver of that protocol gets the packet itself, when its module is
-// loaded. Seen on Linux 6.1 with the modules tunnel4, ipip and sit
-// (test/interop/kernel-ipip-beside.test.ts):
-//   - a device that is up, whose addresses match and which takes what is carried, takes the packet:
-//     the host has it twice
-//   - a device that matches and takes only other protocols drops its copy: nothing to report
-//   - when none matches, the kernel answers with ICMP port unreachable (tunnel4_rcv in
-//     net/ipv4/tunnel4.c), although our copy arrived
-// Finds and tells; changes nothing: devices and modules are not ours.
+// What the kernel's own IP tunnels do to those of the daemon (src/doctor/kernel-tunnels.ts judges),
+// for status and log. Finds and tells; changes nothing: devices and modules are not ours.
 
-import { existsSync } from "node:fs";
-import type { IpipMode } from "../config/effective.js";
 import type { Notice } from "../control/target.js";
-import { type Link, listLinks } from "../netlink/links.js";
+import { loadedModules, noticesFor } from "../doctor/kernel-tunnels.js";
+import { listLinks } from "../netlink/links.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import type { Logger } from "../telemetry/log.js";
-import { type IpAddress, isIpv4, isUnspecifiedIp } from "../wire/ip-address.js";
-import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from "../wire/ip-protocol.js";
-import { textOf } from "./addresses.js";
 import type { TunnelRuntime } from "./tunnel.js";
-
-/** Modules that answer for a protocol that nobody takes; built into a kernel they are not seen. */
-export interface TunnelModules {
-  readonly tunnel4: boolean;
-  readonly tunnel6: boolean;
-}
-
-/** What is asked of one of our tunnels. */
-export interface OurTunnel {
-  readonly local: IpAddress;
-  readonly remote: IpAddress | undefined;
-  readonly mode: IpipMode;
-}
-
-const CARRIED: Readonly<Record<IpipMode, readonly number[]>> = {
-  ipip: [PROTOCOL_IPIP],
-  ipip6: [PROTOCOL_IPIP],
-  sit: [PROTOCOL_IPV6],
-  ip6ip6: [PROTOCOL_IPV6],
-  any: [PROTOCOL_IPIP, PROTOCOL_IPV6],
-};
-/** Kinds of devices that are asked about a packet, by its outer family and protocol. */
-const RECEIVERS_4: Readonly<Record<number, readonly string[]>> = {
-  [PROTOCOL_IPIP]: ["ipip", "sit"],
-  [PROTOCOL_IPV6]: ["sit"],
-};
-const RECEIVERS_6 = ["ip6tnl"];
-
-function loadedModules(): TunnelModules {
-  const loaded = (name: string): boolean => existsSync(`/sys/module/${name}`);
-  return { tunnel4: loaded("tunnel4"), tunnel6: loaded("tunnel6") };
-}
-
-/** Do both mean some of the same addresses? undefined is any. */
-const meets = (one: string | undefined, other: string | undefined): boolean =>
-  one === undefined || other === undefined || one === other;
-
-/** Does `wide` mean all that `narrow` means? */
-const covers = (wide: string | undefined, narrow: string | undefined): boolean =>
-  wide === undefined || wide === narrow;
-
-/** What is wrong for one tunnel, given the host's links and modules. */
-export function noticesFor(
-  tunnel: OurTunnel,
-  links: readonly Link[],
-  modules: TunnelModules,
-): Notice[] {
-  const over4 = isIpv4(tunnel.local);
-  const local = isUnspecifiedIp(tunnel.local) ? undefined : textOf(tunnel.local);
-  const remote = tunnel.remote === undefined ? undefined : textOf(tunnel.remote);
-  const takers = new Set<Link>();
-  let answered = false;
-  for (const protocol of CARRIED[tunnel.mode]) {
-    const kinds = over4 ? RECEIVERS_4[protocol]! : RECEIVERS_6;
-    let covered = false;
-    for (const link of links) {
-      const { up, kind = "", ipTunnel } = link;
-      if (!up || ipTunnel === undefined || !kinds.includes(kind)) continue;
-      if (!meets(ipTunnel.local, local) || !meets(ipTunnel.remote, remote)) continue;
-      if (ipTunnel.protocol === 0 || ipTunnel.protocol === protocol) takers.add(link);
-      covered ||= covers(ipTunnel.local, local) && covers(ipTunnel.remote, remote);
-    }
-    answered ||= !covered;
-  }
-  const notices = [...takers].map(takerNotice);
-  if (answered && (over4 ? modules.tunnel4 : modules.tunnel6)) notices.push(moduleNotice(over4));
-  return notices;
-}
-
-function takerNotice({ name, kind, ipTunnel }: Link): Notice {
-  const { remote = "any", local = "any" } = ipTunnel!;
-  return {
-    what: `the kernel's ${kind} device ${name} (remote ${remote} local ${local}) is up`,
-    consequence: "it takes this tunnel's packets too, so the host has them twice",
-    cure: `ip link set ${name} down`,
-  };
-}
-
-function moduleNotice(over4: boolean): Notice {
-  const [module, users] = over4 ? ["tunnel4", "ipip sit"] : ["tunnel6", "ip6_tunnel"];
-  return {
-    what: `the kernel's module ${module} is loaded, and no device of its own has this tunnel's addresses`,
-    consequence: "packets that arrive are answered with ICMP port unreachable all the same",
-    cure: `if nothing else needs them: rmmod ${users} ${module}`,
-  };
-}
 
 /** The notices of all tunnels that have some, by index. */
 export function kernelTunnelNotices(

@@ -7,7 +7,7 @@ import { ipipFamily } from "../config/effective.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
-import { isIpv4 } from "../wire/ip-address.js";
+import { isIpv4, isUnspecifiedIp } from "../wire/ip-address.js";
 import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from "../wire/ip-protocol.js";
 import { IPV6_MIN_MTU_BYTES } from "../wire/ipv6.js";
 import { ipOf, textOf } from "./addresses.js";
@@ -95,7 +95,10 @@ function autoMtu_bytes({ mode }: IpipTunnelConfig, fits_bytes: number): number {
   return carries(mode, 6) ? Math.max(IPV6_MIN_MTU_BYTES, fits_bytes) : fits_bytes;
 }
 
-/** What IPIP tunnels receive on: their local addresses, each once per protocol that they carry. */
+/**
+ * What IPIP tunnels receive on: their local addresses, each once per protocol that they carry. A
+ * socket for every address gets what the others would get as well: where there is one, it is alone.
+ */
 export function ipipEndpoints(tunnels: readonly TunnelRuntime[]): Omit<IpipReceiverPlan, "fd">[] {
   const endpoints = new Map<string, Omit<IpipReceiverPlan, "fd">>();
   for (const tunnel of tunnels) {
@@ -108,5 +111,8 @@ export function ipipEndpoints(tunnels: readonly TunnelRuntime[]): Omit<IpipRecei
       endpoints.set(`${textOf(local)} ${protocol}`, { family, protocol, local });
     }
   }
-  return [...endpoints.values()];
+  const all = [...endpoints.values()];
+  const isCovered = ({ family, protocol, local }: (typeof all)[number]): boolean =>
+    family === 4 && !isUnspecifiedIp(local) && endpoints.has(`${UNSPECIFIED} ${protocol}`);
+  return all.filter((endpoint) => !isCovered(endpoint));
 }

@@ -164,8 +164,13 @@ export function compareBodies(a: RouteBody, b: RouteBody): number {
   return first || a.table - b.table || a.tos - b.tos;
 }
 
-/** What the data plane is told; undefined: none of the next hops can be used. */
-export function nextHopsOf({ hops }: RouteBody): NextHop[] | undefined {
+/**
+ * What the data plane is told. "nowhere": the kernel uses the route, but packets cannot go to any
+ * of its next hops. Undefined: the kernel does not use it either (all next hops are dead) and goes
+ * on to the next route, which may be one with a shorter prefix (fib_table_lookup,
+ * fib6_table_lookup).
+ */
+export function nextHopsOf({ hops }: RouteBody): NextHop[] | "nowhere" | undefined {
   const weights = new Map<number, number>();
   for (const { given, outer, problem } of hops) {
     if (problem !== undefined) continue;
@@ -174,6 +179,6 @@ export function nextHopsOf({ hops }: RouteBody): NextHop[] | undefined {
     if (outer.looped) continue;
     weights.set(outer.row, Math.min(MAX_WEIGHT, (weights.get(outer.row) ?? 0) + given.weight));
   }
-  if (weights.size === 0) return undefined;
-  return Array.from(weights, ([remote, weight]) => ({ remote, weight }));
+  if (weights.size > 0) return Array.from(weights, ([remote, weight]) => ({ remote, weight }));
+  return hops.every(({ problem }) => problem === "dead") ? undefined : "nowhere";
 }

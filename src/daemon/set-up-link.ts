@@ -44,7 +44,7 @@ export function setUpLinks(
     for (const route of tunnel.config.routes.filter(isTunnelled)) {
       const key = `${route.to} metric ${route.metric}`;
       const other = routed.get(key);
-      if (addUnlessOurs(rtnl, tunnel, asKernelTakesIt(tunnel, route), other !== undefined)) {
+      if (addUnlessOurs(rtnl, tunnel, route, other !== undefined)) {
         routed.set(key, tunnel.config.name);
       } else {
         const fields = { tunnel: tunnel.config.name, route: key };
@@ -91,22 +91,39 @@ function deviceTo(rtnl: NetlinkSocket, address: string): number | undefined {
 }
 
 /**
+ * To IPv6 a next hop on the link of the underlay is a mistake on any other device, `onlink` or not
+ * (net/ipv6/route.c, ip6_route_check_nh_onlink). `encap ip6` says the same without being one.
+ */
+function addDeviceRoute(rtnl: NetlinkSocket, tunnel: TunnelRuntime, route: RouteConfig): void {
+  const { ifindex } = tunnel.device;
+  const request = deviceRoute(ifindex, asKernelTakesIt(tunnel, route));
+  try {
+    addRoute(rtnl, request);
+  } catch (error) {
+    const { via, ...rest } = request;
+    const over6 = tunnel.type === "ipip" && !isIpv4(tunnel.local) && via !== undefined;
+    if (!over6 || !hasCode(error, "CULVERT_NETLINK_INVALID")) throw error;
+    addRoute(rtnl, { ...rest, onlink: false, encapTo: via });
+  }
+}
+
+/**
  * @returns false when another tunnel of this daemon has the same route
  * Throws CULVERT_ROUTE_CONFLICT when it is somebody else's.
  */
 function addUnlessOurs(
   rtnl: NetlinkSocket,
-  { config: { name }, device: { ifindex } }: TunnelRuntime,
+  tunnel: TunnelRuntime,
   route: RouteConfig,
   known: boolean,
 ): boolean {
   try {
-    addRoute(rtnl, deviceRoute(ifindex, route));
+    addDeviceRoute(rtnl, tunnel, route);
     return true;
   } catch (error) {
     if (!hasCode(error, "CULVERT_EXISTS")) throw error;
     if (known) return false;
-    throw conflict(name, route, error);
+    throw conflict(tunnel.config.name, route, error);
   }
 }
 

@@ -2,12 +2,13 @@
 //
 // Theory of operation. Of each prefix the routes are kept in the order in which the kernel would
 // use them (compareBodies; among equals its own order); the first that has a usable next hop stands
-// in the tunnel's table. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
-// each route of a dump, then `finishSync`, which makes the difference in steps. In between `change`
-// keeps both the old and the new state up to date.
-// Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
-// is shared (route-bodies.ts).
-// Limits: MAX_ROUTES prefixes of each family, MAX_ROUTES_PER_PREFIX. What is beyond is counted.
+// in the tunnel's table. Where there is none but the kernel uses one of them all the same, the
+// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one
+// (`change`), or all anew: `beginSync`, `synced` for each route of a dump, then `finishSync`, which
+// makes the difference in steps. In between `change` keeps both the old and the new state up to
+// date. Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route
+// says is shared (route-bodies.ts). Limits: MAX_ROUTES prefixes of each family,
+// MAX_ROUTES_PER_PREFIX. What is beyond is counted.
 
 import type { AddressWords, RouteMessage } from "../netlink/route-messages.js";
 import type { RouteChange } from "../netlink/route-watch.js";
@@ -300,16 +301,26 @@ export class TunnelRoutes {
   #install(key: Key, bodies: Bodies): void {
     const prefix = prefixOfKey(key);
     const table = this.tunnel.routes;
-    const hops = usableHops(bodies);
-    let full = hops !== undefined && table.set({ prefix, hops }) === TABLE_FULL;
-    if (hops === undefined || full) table.delete(prefix);
-    // What it had until now may have been the last use of a set of next hops.
-    if (hops !== undefined && full) full = table.set({ prefix, hops }) === TABLE_FULL;
+    const hops = tableHops(bodies);
+    const usable = Array.isArray(hops) ? hops : undefined;
+    let full = usable !== undefined && table.set({ prefix, hops: usable }) === TABLE_FULL;
+    if (full) {
+      // What it had until now may have been the last use of a set of next hops.
+      table.delete(prefix);
+      full = table.set({ prefix, hops: usable }) === TABLE_FULL;
+    }
+    if (usable === undefined || full) this.#leadNowhere(prefix, hops !== undefined);
     // Behind all others: each has its turn.
     this.#full.delete(key);
     if (full) this.#full.add(key);
-    if (bodies.length > 0 && (hops === undefined || full)) this.#unused.add(key);
+    if (bodies.length > 0 && (usable === undefined || full)) this.#unused.add(key);
     else this.#unused.delete(key);
+  }
+
+  /** A route that cannot be used still hides shorter ones, as in the kernel, where there is room. */
+  #leadNowhere(prefix: IpPrefix, hides: boolean): void {
+    const table = this.tunnel.routes;
+    if (!hides || table.set({ prefix, hops: undefined }) === TABLE_FULL) table.delete(prefix);
   }
 }
 
@@ -333,15 +344,18 @@ function inserted(bodies: Bodies, body: RouteBody, last: boolean): Bodies {
   return at < 0 ? [...bodies, body] : [...bodies.slice(0, at), body, ...bodies.slice(at)];
 }
 
-function usableHops(bodies: Bodies): readonly NextHop[] | undefined {
+/** What stands in the table, as `nextHopsOf` has it. */
+function tableHops(bodies: Bodies): NextHop[] | "nowhere" | undefined {
+  let hops: "nowhere" | undefined;
   for (const body of bodies) {
-    const hops = nextHopsOf(body);
-    if (hops !== undefined) return hops;
+    const own = nextHopsOf(body);
+    if (Array.isArray(own)) return own;
+    hops ??= own;
   }
-  return undefined;
+  return hops;
 }
 
 /** The first that can be used. */
 function usable(bodies: Bodies): RouteBody | undefined {
-  return bodies.find((body) => nextHopsOf(body) !== undefined);
+  return bodies.find((body) => Array.isArray(nextHopsOf(body)));
 }

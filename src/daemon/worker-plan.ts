@@ -62,7 +62,7 @@ export interface IpipReceiverPlan {
   readonly family: 4 | 6;
   /** Of the outer header: 4 carries IPv4, 41 IPv6. */
   readonly protocol: number;
-  /** Address that it is bound to. */
+  /** Address that it is bound to; unspecified: it receives for every tunnel of its family. */
   readonly local: IpAddress;
 }
 

@@ -207,8 +207,8 @@ function addRawReceiver(
   const ingressParts = { receiver, batch, writer, counters, events };
   const ingress = new IpipIngress(ingressParts, plan, lookup, parts.mergedSizes);
   const errors = new IpipErrors({
-    ...{ family: plan.family, protocol: plan.protocol, local: plan.local },
-    ...{ tunnels: lookup, answers: parts.innerErrors },
+    ...{ family: plan.family, protocol: plan.protocol, tunnels: lookup },
+    answers: parts.innerErrors,
     ...{ remotes, unreachable, counters },
   });
   const queue = new SocketErrors(plan.fd, "");

@@ -43,6 +43,8 @@ export const UNREACHABLE_ANSWERS_PER_S = 1000;
 const ANSWER_BYTES = IPV6_MIN_MTU_BYTES;
 /** Code of ICMPv6 destination unreachable [RFC 4443 § 3.1]. */
 const CODE_ADDRESS_UNREACHABLE = 3;
+/** ff00::/8 */
+const IPV6_GROUP_BYTE = 0xff;
 /** Code of ICMPv6 time exceeded. */
 const CODE_HOP_LIMIT_EXCEEDED = 0;
 
@@ -130,6 +132,8 @@ export class InnerErrors {
       const source = ipv4Destination(bytes, at);
       return this.#write(emitFragmentationNeeded(bytes, at, end, source, mtu_bytes, out, 0));
     }
+    // To a group it would be allowed [RFC 4443 § 2.4 (e)], but from whom?
+    if (bytes[at + IPV6_DESTINATION] === IPV6_GROUP_BYTE) return false;
     const v6Mtu_bytes = Math.max(IPV6_MIN_MTU_BYTES, mtu_bytes);
     if (IPV6_HEADER_BYTES + ipv6PayloadLength(bytes, at) <= v6Mtu_bytes) return false;
     const source = readIpv6Address(bytes, at + IPV6_DESTINATION);

@@ -28,7 +28,7 @@ import { NO_TUNNEL, type WorkerCounters } from "../telemetry/counters.js";
 import { DropReasons } from "../telemetry/drop-reasons.js";
 import type { UnderlayErrors } from "../underlay/underlay.js";
 import { readI32 } from "../wire/byte-order.js";
-import { IPV4_MAPPED, type IpAddress, isUnspecifiedIp } from "../wire/ip-address.js";
+import { IPV4_MAPPED } from "../wire/ip-address.js";
 import {
   IPV4_HEADER_BYTES,
   ipv4DestinationBits,
@@ -73,10 +73,9 @@ const SOURCE = 0;
 const DESTINATION = 4;
 
 export interface IpipErrorsParts {
-  /** What the socket receives: outer family and protocol, and its address. */
+  /** What the socket receives: outer family and protocol. */
   readonly family: 4 | 6;
   readonly protocol: number;
-  readonly local: IpAddress;
   /** Tunnels that carry what the protocol does. */
   readonly tunnels: TunnelLookup;
   /** By number of the tunnel. */
@@ -120,8 +119,6 @@ export class IpipErrors {
     const inner = family === 4 ? this.#outer4(at, end) : this.#outer6(at, end);
     const tunnel = inner === FOREIGN ? undefined : this.#tunnel();
     if (tunnel === undefined) return counters.drop(NO_TUNNEL, ICMP_IGNORED, 1);
-    // The socket of the other tunnels gets this error as well, and knows this one.
-    if (isUnspecifiedIp(tunnel.local) !== isUnspecifiedIp(this.#parts.local)) return;
     const remote = this.#remote(tunnel);
     if (remote < 0 && !this.#isOnLink(tunnel, inner, end)) {
       return counters.drop(tunnel.index, ICMP_IGNORED, 1);

@@ -128,7 +128,7 @@ export class IpipIngress extends ReceiveLoop {
     const source = ipv4SourceBits(arena, at);
     const tunnel = this.#tunnels.find4(local, source);
     const inner = at + ipv4HeaderLength(arena, at);
-    const martian = source === local || isMartian4(source);
+    const martian = source === local || isMartian4(source, local);
     this.#deliver(run, tunnel, martian, inner, at + ipv4TotalLength(arena, at), now_s);
   }
 
@@ -228,13 +228,14 @@ export class IpipIngress extends ReceiveLoop {
   }
 }
 
-/** Multicast, broadcast, 0/8 or 127/8 [RFC 1122 § 3.2.1.3]. */
-function isMartian4(source: number): boolean {
+/** Multicast, broadcast, 0/8, or 127/8 from outside [RFC 1122 § 3.2.1.3]. */
+function isMartian4(source: number, own: number): boolean {
   const first = source >>> 24;
-  return first === 0 || first === 127 || first >>> 4 === 14 || source >>> 0 === 0xffffffff;
+  if (first === 127) return own >>> 24 !== 127;
+  return first === 0 || first >>> 4 === 14 || source >>> 0 === 0xffffffff;
 }
 
-/** Multicast, ::, ::1, IPv4-mapped, or our own; the address in `words` from `at` on. */
+/** Multicast, ::, ::1, IPv4-mapped or our own; the address in `words` from `at` on. */
 function isMartian6(words: Int32Array, at: number, own: Int32Array): boolean {
   const w0 = words[at];
   const w1 = words[at + 1];

@@ -1,26 +1,26 @@
 // The size of the segments that a merged TCP packet is to be cut into.
 //
-// The kernel's GRO joins TCP segments of a flow before a raw socket sees them, and a peer on the same
-// machine sends superpackets that nothing ever cut. Both come as one packet of up to 64 KiB whose
-// checksum is only the pseudo-header sum, and the size of the segments is not told. Cut longer than
-// the sender made them they may be too big for a link behind us, and nothing would help: a router's
-// "too big" goes to a sender whose segments fit already, and it sends them again, to be merged
-// again. So each flow is watched:
+// The kernel's GRO joins TCP segments of a flow before a raw socket sees them, and a peer on the
+// same machine sends superpackets that nothing ever cut. Both come as one packet of up to 64 KiB
+// whose checksum is only the pseudo-header sum, and the size of the segments is not told. Cut
+// longer than the sender made them they may be too big for a link behind us, and nothing would
+// help: a router's "too big" goes to a sender whose segments fit already, and it sends them again,
+// to be merged again. So each flow is watched:
 //
-// - A segment that arrives alone, its checksum complete, is as its sender made it. Without PSH it is
-//   one of many, so it is full-sized: *proof*. The largest proof of the last two seconds that had any
-//   is the size: it can grow at once, and shrinks (the sender learned of a smaller path MTU) within
-//   two seconds. With PSH it may be the rest of a message and can only raise the size.
+// - A segment that arrives alone, its checksum complete, is as its sender made it. Without PSH it
+//   is one of many, so it is full-sized: *proof*. The largest proof of the last two seconds that
+//   had any is the size: it can grow at once, and shrinks (the sender learned of a smaller path
+//   MTU) within two seconds. With PSH it may be the rest of a message and can only raise the size.
 // - Where every checksum is left to an offload (the peer on the same machine), one packet may be a
-//   segment or two merged ones: a *hint*. It counts while there is no proof, and of hints the smallest
-//   is taken.
-// - Nothing is forgotten by time alone: a flow that comes merged for minutes has sent nothing to learn
-//   from. If the size is too large all the same, what is lost is repeated by the sender one segment at
-//   a time, and that is a proof.
+//   segment or two merged ones: a *hint*. It counts while there is no proof, and of hints the
+//   smallest is taken.
+// - Nothing is forgotten by time alone: a flow that comes merged for minutes has sent nothing to
+//   learn from. If the size is too large all the same, what is lost is repeated by the sender one
+//   segment at a time, and that is a proof.
 // - Without either the tunnel's MTU decides, and it is always the upper bound.
 //
-// Direct-mapped by flow hash, one per worker: flows that meet in a slot take it from each other and
-// are then cut by the MTU. Hot: no allocation.
+// Direct-mapped by flow hash, one per worker: flows that meet in a slot take it from each other
+// and are then cut by the MTU. Hot: no allocation.
 
 /** Flows that are remembered at once. */
 export const MERGED_FLOWS = 4096;

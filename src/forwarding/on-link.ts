@@ -38,6 +38,11 @@ export function onLink(
 
 function onLink6(bytes: Uint8Array, at: number, destination: Int32Array): boolean {
   for (let word = 0; word < 4; word++) destination[word] = readI32(bytes, at + 4 * word);
+  // No address, loopback, one of IPv4: ::/96 and ::ffff:0:0/96.
+  const prefix = destination[2];
+  const special =
+    (destination[0] | destination[1]) === 0 && (prefix === 0 || prefix === IPV4_MAPPED);
+  if (special) return false;
   // A group, or an address of one link, would be another one on the underlay.
   return bytes[at] !== 0xff && destination[0] >>> 22 !== LINK_LOCAL;
 }

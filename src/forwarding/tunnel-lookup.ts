@@ -1,7 +1,7 @@
 // Which IPIP tunnel a received packet belongs to, by its outer addresses, in the kernel's order: of
 // IPv4 local and remote, remote, local, wildcard (ip_tunnel_lookup), of IPv6 local before remote
-// (ip6_tnl_lookup). One table for each inner family, of the tunnels that carry it. Made once, when a
-// worker starts; it knows addresses and nothing of packets.
+// (ip6_tnl_lookup). One table for each inner family, of the tunnels that carry it. Made once, when
+// a worker starts; it knows addresses and nothing of packets.
 //
 // Open addressing over one Int32Array: a lookup is one to four probes however many tunnels there
 // are, and allocates nothing. Who sends packets cannot make it slow: only tunnels stand in it.
@@ -10,7 +10,7 @@ import type { IpAddress } from "../wire/ip-address.js";
 import { IPV4_MAPPED } from "../wire/ip-address.js";
 import type { IpipTunnel } from "./ipip-tunnel.js";
 
-/** Words of a slot: local and remote address, four each, and the tunnel's number plus 1 (0: free). */
+/** Words of a slot: local and remote address, four each; the tunnel's number plus 1, 0: free. */
 const SLOT_WORDS = 16;
 const SLOT_TUNNEL = 8;
 
@@ -45,8 +45,8 @@ export class TunnelLookup {
   }
 
   /**
-   * Hot. The addresses are those of the received packet: `l3` is our own, the outer destination, `r3`
-   * the peer's; signed or unsigned.
+   * Hot. The addresses are those of the received packet: `l3` is our own, the outer destination,
+   * `r3` the peer's; signed or unsigned.
    */
   find4(l3: number, r3: number): IpipTunnel | undefined {
     const mapped = IPV4_MAPPED;

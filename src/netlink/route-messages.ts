@@ -6,14 +6,24 @@ import type { IpFamily } from "./address-text.js";
 import { familyOfKernel } from "./address-text.js";
 import { malformedAnswer } from "./errors.js";
 import { StructView, structOf } from "./message.js";
-import { RouteAttribute, RouteFlag, RouteTable, RouteType } from "./rtnetlink-constants.js";
+import {
+  EncapAttribute,
+  EncapType,
+  RouteAttribute,
+  RouteFlag,
+  RouteTable,
+  RouteType,
+} from "./rtnetlink-constants.js";
 
 /** Unsigned words of an address, most significant first; IPv4 as IPv4-mapped. */
 export type AddressWords = readonly [number, number, number, number];
 
 export interface RouteHop {
   readonly ifindex: number;
-  /** Of either family, whatever that of the route; undefined: the destination is on the link. */
+  /**
+   * Of either family, whatever that of the route: `via`, or the destination of `encap ip` and
+   * `encap ip6` (ip-route(8)); undefined: the destination is on the link.
+   */
   readonly gateway: AddressWords | undefined;
   /** Share of the flows, 1..256. */
   readonly weight: number;
@@ -88,10 +98,32 @@ function eachAttribute(
   }
 }
 
-/** RTA_GATEWAY, or RTA_VIA (family, address) where the gateway is of the other family [RFC 5549]. */
-function gatewayOf(type: number, value: Uint8Array): AddressWords | undefined {
-  if (type === RouteAttribute.gateway) return addressOf(value);
-  return type === RouteAttribute.via ? addressOf(value.subarray(2)) : undefined;
+/** Gathers what the attributes of one next hop say of its address. */
+class Gateway {
+  #gateway: AddressWords | undefined;
+  #encap: Uint8Array | undefined;
+  #encapType = 0;
+
+  take(type: number, value: Uint8Array): void {
+    if (type === RouteAttribute.gateway) this.#gateway = addressOf(value);
+    // Family and address: the gateway is of the other family [RFC 5549].
+    else if (type === RouteAttribute.via) this.#gateway = addressOf(value.subarray(2));
+    else if (type === RouteAttribute.encap) this.#encap = value;
+    else if (type === RouteAttribute.encapType)
+      this.#encapType = structOf(value, 2, "encap").u16(0);
+  }
+
+  /** The destination of `encap ip` or `encap ip6` comes before a gateway: it is an outer address. */
+  get address(): AddressWords | undefined {
+    const addresses = this.#encapType === EncapType.ip || this.#encapType === EncapType.ip6;
+    let destination: AddressWords | undefined;
+    if (addresses && this.#encap !== undefined) {
+      eachAttribute(this.#encap, 0, (type, value) => {
+        if (type === EncapAttribute.destination) destination = addressOf(value);
+      });
+    }
+    return destination ?? this.#gateway;
+  }
 }
 
 const u32Of = (value: Uint8Array): number => structOf(value, 4, "attribute").u32(0);
@@ -106,12 +138,18 @@ function hopsOf(bytes: Uint8Array): RouteHop[] {
     if (length < rtnexthopLength || length > bytes.length - offset) {
       throw malformedAnswer(`next hop length ${length} with ${bytes.length - offset} bytes left`);
     }
-    let gateway: AddressWords | undefined;
+    const gateway = new Gateway();
     eachAttribute(bytes.subarray(offset, offset + length), rtnexthopLength, (type, value) => {
-      gateway = gatewayOf(type, value) ?? gateway;
+      gateway.take(type, value);
     });
     const flags = header.u8(2);
-    hops.push({ ifindex: header.i32(4), gateway, weight: header.u8(3) + 1, ...flagsOf(flags) });
+    const { address } = gateway;
+    hops.push({
+      ifindex: header.i32(4),
+      gateway: address,
+      weight: header.u8(3) + 1,
+      ...flagsOf(flags),
+    });
     offset += align(length);
   }
   return hops;
@@ -139,7 +177,7 @@ export function readRoute(payload: Uint8Array): RouteMessage | undefined {
   let destination = family === 4 ? ANY4 : ANY6;
   let metric = 0;
   let ifindex: number | undefined;
-  let gateway: AddressWords | undefined;
+  const gateway = new Gateway();
   let source: AddressWords | undefined;
   let nexthopObject = false;
   let multipath: RouteHop[] | undefined;
@@ -151,10 +189,13 @@ export function readRoute(payload: Uint8Array): RouteMessage | undefined {
     else if (type === RouteAttribute.preferredSource) source = addressOf(value);
     else if (type === RouteAttribute.nexthopId) nexthopObject = true;
     else if (type === RouteAttribute.multipath) multipath = hopsOf(value);
-    else gateway = gatewayOf(type, value) ?? gateway;
+    else gateway.take(type, value);
   });
   if (table === RouteTable.local) return undefined;
-  const single = ifindex === undefined ? [] : [{ ifindex, gateway, weight: 1, ...flagsOf(flags) }];
+  const single =
+    ifindex === undefined
+      ? []
+      : [{ ifindex, gateway: gateway.address, weight: 1, ...flagsOf(flags) }];
   return {
     ...{ family, destination, table, metric, source, nexthopObject },
     prefixLength: header.u8(1),

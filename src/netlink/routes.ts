@@ -11,6 +11,8 @@ import { Attributes, MessageBuilder, structOf } from "./message.js";
 import type { NetlinkSocket } from "./netlink-socket.js";
 import { type RouteMessage, readRoute } from "./route-messages.js";
 import {
+  EncapAttribute,
+  EncapType,
   NlmFlag,
   RouteAttribute,
   RouteFlag,
@@ -27,6 +29,8 @@ export interface RouteSpec {
   /** `192.168.11.0/24`, an address, or `default` (of the family of `via`; IPv4 without one). */
   to: string;
   via?: string | undefined;
+  /** IPv6 address that the device is to encapsulate to: `encap ip6 dst ADDRESS` (ip-route(8)). */
+  encapTo?: string | undefined;
   /** Index of the device. */
   ifindex: number;
   /** The gateway counts as a neighbour although no address of the device is in its subnet. */
@@ -98,6 +102,15 @@ function addGateway(request: MessageBuilder, gateway: IpAddress, family: IpFamil
   request.attribute(RouteAttribute.via, via);
 }
 
+function addEncap(request: MessageBuilder, { bytes }: IpAddress): void {
+  const type = new Uint8Array(2);
+  new Uint16Array(type.buffer)[0] = EncapType.ip6;
+  request.attribute(RouteAttribute.encapType, type);
+  request.nested(RouteAttribute.encap, (inner) => {
+    inner.attribute(EncapAttribute.destination, bytes);
+  });
+}
+
 function changeRoute(
   rtnl: NetlinkSocket,
   spec: RouteSpec,
@@ -124,6 +137,7 @@ function changeRoute(
   request.attribute(RouteAttribute.destination, bytes);
   request.attributeU32(RouteAttribute.outputInterface, spec.ifindex);
   if (spec.via !== undefined) addGateway(request, parseIp(spec.via), family);
+  if (spec.encapTo !== undefined) addEncap(request, parseIp(spec.encapTo));
   if (spec.metric !== undefined) request.attributeU32(RouteAttribute.priority, spec.metric);
   if (spec.source !== undefined) {
     request.attribute(RouteAttribute.preferredSource, parseIp(spec.source).bytes);
@@ -201,14 +215,19 @@ export function deleteRoute(rtnl: NetlinkSocket, route: RouteSpec): void {
 }
 
 /**
- * `ip route get`: the way to `destination`. Throws CULVERT_NO_ROUTE if the kernel would not send
- * there.
+ * `ip route get`: the way to `destination`, of a socket that is bound to the device `through` where
+ * one is given. Throws CULVERT_NO_ROUTE if the kernel would not send there.
  */
-export function getRoute(rtnl: NetlinkSocket, destination: string): RouteDecision {
+export function getRoute(
+  rtnl: NetlinkSocket,
+  destination: string,
+  through?: number,
+): RouteDecision {
   const { family, bytes } = parseIp(destination);
   const prefixLength = bitsOf(family);
   const request = routeRequest(Rtm.getRoute, 0, { family, prefixLength });
   request.attribute(RouteAttribute.destination, bytes);
+  if (through !== undefined) request.attributeU32(RouteAttribute.outputInterface, through);
   const object = (): string => `the route to ${destination}`;
   const { payload } = rtnl.get(request, { subject: "route", verb: "get", object });
   const type = structOf(payload, rtmsgLength, "rtmsg").u8(7);

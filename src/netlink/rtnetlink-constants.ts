@@ -114,8 +114,14 @@ export const RouteAttribute = {
   multipath: 9,
   table: 15,
   via: 18,
+  encapType: 21,
+  encap: 22,
   nexthopId: 30,
 } as const;
+/** enum lwtunnel_encap_types (linux/lwtunnel.h): where a route says what to encapsulate in. */
+export const EncapType = { ip: 2, ip6: 4 } as const;
+/** LWTUNNEL_IP_DST and LWTUNNEL_IP6_DST. */
+export const EncapAttribute = { destination: 2 } as const;
 export const RouteMetric = { mtu: 2 } as const;
 export const RouteTable = { main: 254, local: 255 } as const;
 /** `culvert`: of plain routes that a daemon sets, see docs/configuration.md; nobody else's. */

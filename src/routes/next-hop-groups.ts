@@ -1,16 +1,16 @@
 // Next hops of multipath routes: which remote a flow goes to. Routes with the same next hops share
 // a group; who may change one is route-table.ts.
 //
-// Theory of operation. A group is BUCKETS rows of the remote table; a flow's hash picks one, so a
-// reader needs a single load and a flow keeps its remote. Buckets are given to next hops by highest
-// random weight (rendezvous hashing): when a next hop comes or goes, only the flows of its own
-// share move.
+// Theory of operation. A group is FLOW_BUCKETS rows of the remote table; a flow's hash picks one,
+// so a reader needs a single load and a flow keeps its remote. Buckets are given to next hops by
+// highest random weight (rendezvous hashing): when a next hop comes or goes, only the flows of its
+// own share move.
 //
 // A freed place is used again for other next hops, and a reader may have learned of the old ones
 // just before. So the handle of a group has a tag, another one for each use of its place, and so
 // has each bucket: a reader whose handle is out of date is told so. (A tag comes again after 32,767
-// uses of its place; free places are used in turn.)
-// Limits: MAX_GROUPS groups; next hops with a share of less than a bucket may get no flow.
+// uses of its place; free places are used in turn.) Limits: MAX_GROUPS groups; next hops with a
+// share of less than a bucket may get no flow.
 import assert from "node:assert/strict";
 
 /** Different sets of next hops of one tunnel. */
@@ -19,7 +19,7 @@ export const MAX_GROUPS = 1024;
  * Flows are told apart by so many values of their hash, a power of two. With 64 one of two equal
  * next hops would often get 25 buckets and the other 39; the kernel's weights go up to 256.
  */
-export const BUCKETS = 256;
+export const FLOW_BUCKETS = 256;
 /** `pick`: the group of this handle is no more. */
 export const OUTDATED = -1;
 
@@ -58,7 +58,7 @@ export class NextHopReader {
 
   /** Hot. @returns a row of the remote table, or OUTDATED */
   pick(handle: number, hash: number): number {
-    const at = (handle & PLACE_MASK) * BUCKETS + (hash & (BUCKETS - 1));
+    const at = (handle & PLACE_MASK) * FLOW_BUCKETS + (hash & (FLOW_BUCKETS - 1));
     const bucket = Atomics.load(this.#buckets, at);
     return bucket >> TAG_SHIFT === handle >> TAG_SHIFT ? bucket & LOW_MASK : OUTDATED;
   }
@@ -66,7 +66,7 @@ export class NextHopReader {
 
 /** The writer's side: one thread, which alone knows what the groups stand for. */
 export class NextHopGroups {
-  readonly #buckets = new Int32Array(new SharedArrayBuffer(MAX_GROUPS * BUCKETS * 4));
+  readonly #buckets = new Int32Array(new SharedArrayBuffer(MAX_GROUPS * FLOW_BUCKETS * 4));
   readonly #byKey = new Map<string, Group>();
   readonly #byPlace = new Map<number, Group>();
   /** Where the search for a free place goes on. */
@@ -135,10 +135,10 @@ export class NextHopGroups {
 
   /** Writes the buckets of a free place. @returns its new handle */
   #fill(place: number, hops: readonly NextHop[]): number {
-    const at = place * BUCKETS;
+    const at = place * FLOW_BUCKETS;
     // Never 0, which is what a place has that was never used.
     const tag = ((this.#buckets[at] >> TAG_SHIFT) % MAX_TAG) + 1;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = 0; bucket < FLOW_BUCKETS; bucket++) {
       const row = ownerOf(bucket, hops);
       Atomics.store(this.#buckets, at + bucket, (tag << TAG_SHIFT) | row);
     }

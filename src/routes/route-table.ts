@@ -3,8 +3,8 @@
 // and which of the kernel's routes stand here is up to the daemon.
 //
 // A lookup gives one number: a row of the remote table, the handle of several next hops (`pick`),
-// or ON_LINK. One thread writes; readers never wait, and what they see is what the route had as its
-// next hops at some moment of the lookup.
+// ON_LINK or NO_ROUTE. One thread writes; readers never wait, and what they see is what the route
+// had as its next hops at some moment of the lookup.
 import assert from "node:assert/strict";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
 import {
@@ -25,24 +25,29 @@ import {
 import { NOT_COVERED, PrefixReader, type PrefixTableState } from "./prefix-reader.js";
 import { type PrefixEntry, PrefixTable } from "./prefix-table.js";
 
-/** `lookup`: no route covers the destination. */
+/** `lookup`: no route covers the destination, or the longest that does leads nowhere. */
 export const NO_ROUTE = -1;
 /** `lookup`: the route has no next hop: the destination is reached directly. */
 export const ON_LINK = -2;
 /** `lookup`: from here on a group of next hops, of which `pick` chooses. */
 export const FIRST_GROUP = 0x8000;
 
-/** In the table: ON_LINK is 0, a row r is r + 1, a group its handle. */
-const STORED_ON_LINK = 0;
-assert(MAX_REMOTES < FIRST_GROUP);
+/** In the table: a group's handle; below, what `lookup` gives, so much higher. */
+const STORED_ABOVE = 2;
+const STORED_ON_LINK = ON_LINK + STORED_ABOVE;
+const STORED_NOWHERE = NO_ROUTE + STORED_ABOVE;
+assert(MAX_REMOTES + STORED_ABOVE <= FIRST_GROUP);
 const ADDRESS_BITS = { 4: 32, 6: 128 } as const;
 /** Times that `pick` looks for the route again because its group had just been given up. */
 const ATTEMPTS = 8;
 
 export interface RouteEntry {
   readonly prefix: IpPrefix;
-  /** None: the destination is reached directly. */
-  readonly hops: readonly NextHop[];
+  /**
+   * None: the destination is reached directly. Undefined: the route leads nowhere; it keeps packets
+   * from those with shorter prefixes.
+   */
+  readonly hops: readonly NextHop[] | undefined;
 }
 
 export interface RouteTableState {
@@ -131,7 +136,7 @@ export class RouteTable {
    */
   set({ prefix, hops }: RouteEntry): TableResult {
     if (!isPossible(prefix)) return TABLE_INVALID;
-    const stored = this.#store(merged(hops));
+    const stored = hops === undefined ? STORED_NOWHERE : this.#store(merged(hops));
     if (stored < 0) return TABLE_FULL;
     const table = this.#of(prefix);
     const before = table.get(prefix);
@@ -173,7 +178,7 @@ export class RouteTable {
   /** @returns what stands in the table for these next hops, -1: there is no room for the group */
   #store(hops: readonly NextHop[]): number {
     if (hops.length === 0) return STORED_ON_LINK;
-    if (hops.length === 1) return hops[0].remote + 1;
+    if (hops.length === 1) return hops[0].remote + STORED_ABOVE;
     return this.#groups.acquire(hops);
   }
 
@@ -183,15 +188,15 @@ export class RouteTable {
 
   #entry({ prefix, value }: PrefixEntry): RouteEntry {
     if (value === STORED_ON_LINK) return { prefix, hops: [] };
+    if (value === STORED_NOWHERE) return { prefix, hops: undefined };
     if (value >= FIRST_GROUP) return { prefix, hops: this.#groups.hops(value) };
-    return { prefix, hops: [{ remote: value - 1, weight: 1 }] };
+    return { prefix, hops: [{ remote: value - STORED_ABOVE, weight: 1 }] };
   }
 }
 
 function hopOf(stored: number): number {
   if (stored === NOT_COVERED) return NO_ROUTE;
-  if (stored === STORED_ON_LINK) return ON_LINK;
-  return stored >= FIRST_GROUP ? stored : stored - 1;
+  return stored >= FIRST_GROUP ? stored : stored - STORED_ABOVE;
 }
 
 /** Each remote once. */

@@ -53,6 +53,7 @@ import { formatIp, type IpAddress, ipFromV4, isIpv4 } from "../wire/ip-address.j
 import {
   IPV4_HEADER_BYTES,
   ipv4Destination,
+  ipv4Protocol,
   ipv4Source,
   ipv4Tos,
   writeIpv4Checksum,
@@ -63,6 +64,7 @@ import {
   IPV6_DESTINATION,
   IPV6_HEADER_BYTES,
   IPV6_SOURCE,
+  ipv6NextHeader,
   ipv6TrafficClass,
   readIpv6Address,
 } from "../wire/ipv6.js";
@@ -71,7 +73,10 @@ import type { DatagramSender, UnderlayReceiver, UnderlaySender } from "./underla
 /** In place of a UDP port: raw sockets have none. */
 const RAW = 0;
 
-/** What a socket gets: a UDP payload (VXLAN header first), or a whole IPv4 packet (IPIP). */
+/**
+ * What a socket gets: a UDP payload (VXLAN header first), or of raw packets (IPIP) over IPv4 all,
+ * over IPv6 what follows the header.
+ */
 export interface Datagram {
   readonly source: IpAddress;
   /** UDP source port; 0 for raw. */
@@ -152,9 +157,9 @@ export class MemoryNetwork {
     return this.#open(address, port);
   }
 
-  /** Gets every packet to `address`, outer IPv4 header first. */
-  rawReceiver(address: IpAddress): MemoryReceiver {
-    return this.#open(address, RAW);
+  /** Gets every packet of an outer protocol to `address`. */
+  rawReceiver(address: IpAddress, protocol: number): MemoryReceiver {
+    return this.#open(address, rawPort(protocol));
   }
 
   /** Sends one datagram. @returns 0, or a negative errno from `onSend` */
@@ -170,8 +175,12 @@ export class MemoryNetwork {
    * Puts a datagram into the queue of the socket it goes to; nothing happens when there is none.
    */
   deliver(datagram: Addressed): void {
-    const { destination, destinationPort } = datagram;
-    this.#receivers.get(socketKey(destination, destinationPort))?.queue.push(datagram);
+    const { destination, destinationPort, bytes } = datagram;
+    if (destinationPort !== RAW) {
+      return this.#receivers.get(socketKey(destination, destinationPort))?.take(datagram);
+    }
+    const protocol = bytes[0] >>> 4 === 6 ? ipv6NextHeader(bytes, 0) : ipv4Protocol(bytes, 0);
+    this.#receivers.get(socketKey(destination, rawPort(protocol)))?.take(rawArrival(bytes));
   }
 
   #open(address: IpAddress, port: number): MemoryReceiver {
@@ -305,7 +314,16 @@ class MemoryRawSender extends MemorySender {
   }
 }
 
-/** A whole IP packet as a raw socket sends and, IPv4, gets it. */
+/** Stands for a protocol where UDP has a port; no port is negative. */
+const rawPort = (protocol: number): number => -1 - protocol;
+
+/** What a raw socket gets of a whole IP packet: of IPv6 the kernel keeps the header [ipv6(7)]. */
+export function rawArrival(bytes: Uint8Array): Datagram {
+  const v6 = bytes[0] >>> 4 === 6;
+  return { ...rawDatagram(bytes), bytes: v6 ? bytes.slice(IPV6_HEADER_BYTES) : bytes };
+}
+
+/** A whole IP packet as a raw socket sends it. */
 export function rawDatagram(bytes: Uint8Array): Addressed {
   const v6 = bytes[0] >>> 4 === 6;
   return {
@@ -325,6 +343,10 @@ export class MemoryReceiver implements UnderlayReceiver {
   readonly fd = -1;
   /** Datagrams that arrived and forwarding has not taken yet. */
   readonly queue: Datagram[] = [];
+
+  take(datagram: Datagram): void {
+    this.queue.push(datagram);
+  }
 
   receiveBatch(batch: IngressBatch, limit: number): number {
     const count = Math.min(limit, this.queue.length, RECEIVE_SLOTS);

@@ -1,6 +1,6 @@
 // culvert beside the kernel's own IP tunnels: it runs inside the guest, where tunnel4, ipip and sit
 // are loaded, against culvert on the left host. What happens to packets then is what
-// src/daemon/kernel-tunnels.ts warns of: taken twice by a device that matches, answered by ICMP
+// src/doctor/kernel-tunnels.ts warns of: taken twice by a device that matches, answered by ICMP
 // port unreachable when none does. The log and `culvert status` say so.
 
 import { beforeEach, describe, expect, it } from "vitest";

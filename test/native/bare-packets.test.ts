@@ -10,6 +10,7 @@ import {
   DEVICE_TAP,
   DEVICE_TUN,
   FRAME_NEEDS_CHECKSUM,
+  GSO_ECN,
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
@@ -19,6 +20,7 @@ import {
   RUN_DEVICE,
   RUN_DEVICE_ERRORS,
   RUN_FLAGS,
+  RUN_GSO_SIZE,
   RUN_LENGTH,
   RUN_MALFORMED,
   RUN_OFFSET,
@@ -41,8 +43,15 @@ import {
   ipv4Ttl,
   writeIpv4Header,
 } from "../../src/wire/ipv4.js";
+import { TCP_FLAG_ACK } from "../../src/wire/tcp.js";
 import { Receiver } from "./batches.js";
-import { type PacketSpec, patternBytes, segmentPackets, withPartialChecksum } from "./packets.js";
+import {
+  type PacketSpec,
+  patternBytes,
+  segmentPackets,
+  TCP_FLAG_CWR,
+  withPartialChecksum,
+} from "./packets.js";
 import { ALL_OFFLOADS, fixturePath, isRoot, needsRoot } from "./tap-pair.js";
 
 const EINVAL = -22;
@@ -126,10 +135,15 @@ describe("decapWriteBatch to a TUN device", () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /**
-   * Writes packets behind 20 bytes each; answers what the device would have got and the sum of each
-   * column asked.
+   * Writes packets behind 20 bytes each, merged ones to be cut into `gsoSize`; answers what the
+   * device would have got and the sum of each column asked.
    */
-  function write(packets: readonly Uint8Array[], columns: readonly number[], offloads: number) {
+  function write(
+    packets: readonly Uint8Array[],
+    columns: readonly number[],
+    offloads: number,
+    gsoSize = 0,
+  ) {
     const { arena, runs } = receiver.batch;
     let at = 0;
     for (const [n, packet] of packets.entries()) {
@@ -142,6 +156,7 @@ describe("decapWriteBatch to a TUN device", () => {
       runs[row + RUN_SEGMENTS] = 1;
       runs[row + RUN_DEVICE] = 5;
       runs[row + RUN_STRIP] = outer_bytes;
+      runs[row + RUN_GSO_SIZE] = gsoSize;
       at += outer_bytes + packet.length;
     }
     const fd = openSync(written, "w");
@@ -171,6 +186,45 @@ describe("decapWriteBatch to a TUN device", () => {
       const csumOffset = spec.protocol === "tcp" ? 16 : 6;
       expect(fields).toEqual([expected.payload, 1000, expected.l4, csumOffset]);
       expect(bytes.slice(VNET_HEADER_BYTES)).toEqual(expected.bytes);
+    }
+  });
+
+  const merged = specs.filter(({ protocol }) => protocol === "tcp");
+
+  it("hands on what came merged, with the size to cut it into", () => {
+    for (const spec of merged) {
+      for (const flags of [TCP_FLAG_ACK, TCP_FLAG_ACK | TCP_FLAG_CWR]) {
+        const { bytes: packet } = withPartialChecksum({ ...spec, flags });
+        const { bytes, sums } = write([packet], [RUN_WRITTEN, RUN_WRITES], ALL_OFFLOADS, 1340);
+        expect(sums).toEqual([1, 1]);
+        const type = gsoType(spec) | (flags === TCP_FLAG_ACK ? 0 : GSO_ECN);
+        expect([bytes[0], bytes[1]]).toEqual([FRAME_NEEDS_CHECKSUM, type]);
+        expect(Buffer.from(bytes).readUInt16LE(4)).toBe(1340);
+        expect(bytes.slice(VNET_HEADER_BYTES)).toEqual(packet);
+      }
+    }
+  });
+
+  it("cuts it where the device cannot, and drops it when its checksum is no partial one", () => {
+    for (const spec of merged) {
+      const { bytes: packet } = withPartialChecksum(spec);
+      const columns = [RUN_WRITTEN, RUN_WRITES, RUN_BAD_CHECKSUM];
+      const { bytes, sums } = write([packet], columns, 0, 1340);
+      expect(sums).toEqual([1, 4, 0]);
+      const plain = new Uint8Array(VNET_HEADER_BYTES);
+      const segments = segmentPackets(spec, 1340).flatMap((one) => [...plain, ...one]);
+      expect(bytes).toEqual(Uint8Array.from(segments));
+      const wrong = packet.slice();
+      wrong[spec.version === 4 ? 36 : 56] ^= 1;
+      expect(write([wrong], columns, ALL_OFFLOADS, 1340).sums).toEqual([0, 0, 1]);
+    }
+  });
+
+  it("leaves a long packet with a complete checksum alone, whatever size it may be cut into", () => {
+    for (const spec of specs) {
+      const [whole] = segmentPackets(spec, 9000);
+      const { bytes } = write([whole], [], ALL_OFFLOADS, spec.protocol === "tcp" ? 1340 : 0);
+      expect(bytes).toEqual(Uint8Array.of(...new Uint8Array(VNET_HEADER_BYTES), ...whole));
     }
   });
 

@@ -59,6 +59,8 @@ interface Outcome {
   readonly bytes: number[];
   /** Outer packets as they were on the wire. */
   readonly wire: Uint8Array[];
+  /** As `receiveBatch` gave them, those of protocol 4 first. */
+  readonly received: { bytes: Uint8Array; tos: number }[];
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -106,8 +108,18 @@ async function send(family: 4 | 6, requests: Request[], expected: number): Promi
   const output = execFileSync("ip", argv, { input, encoding: "utf8", timeout: 20_000 });
   await expect.poll(() => packetsOf(file).length, { timeout: 20_000 }).toBe(expected);
   await tcpdump.stop();
-  const { results, bytes } = JSON.parse(output) as Outcome;
-  return { results, bytes, wire: packetsOf(file) };
+  const {
+    results,
+    bytes,
+    packets: runs,
+  } = JSON.parse(output) as Omit<Outcome, "received"> & {
+    packets: { bytes: string; tos: number }[];
+  };
+  const received = runs.map((run) => ({
+    bytes: new Uint8Array(Buffer.from(run.bytes, "base64")),
+    tos: run.tos,
+  }));
+  return { results, bytes, wire: packetsOf(file), received };
 }
 
 const parse4 = (bytes: Uint8Array): Ipv4Repr => parseIpv4(bytes, 0, bytes.length)!;
@@ -143,8 +155,13 @@ describe("with the outer header given", () => {
         ...{ header: header6(IPV4, 0x02, 9, 4040), socket: RAW_HEADER_INCLUDED },
       },
     ];
-    const { results, bytes, wire } = await send(6, requests, 4);
+    const { results, bytes, wire, received } = await send(6, requests, 4);
     expect(results).toEqual([1, 3]);
+    // A raw socket gets no outer header; its class comes beside the packet.
+    expect(received).toEqual([
+      ...segmentPackets(tcp, 1400).map((segment) => ({ bytes: segment, tos: 0x02 })),
+      { bytes: whole, tos: 0xb9 },
+    ]);
     expect(bytes).toEqual([40 + whole.length, 3 * (40 + 40) + 4000]);
     expect(wire.map((packet) => packet.slice(40))).toEqual([whole, ...segmentPackets(tcp, 1400)]);
     const common = { flowLabel: LABEL, source: { w0: 0, w1: 0, w2: 0, w3: 1 } };

@@ -11,6 +11,7 @@ import {
   Capture,
   countersOf,
   createStations,
+  culvert,
   culvertEnds,
   culvertJson,
   dropsOf,
@@ -173,6 +174,41 @@ describe("routes set by ip route", () => {
     );
   });
 
+  it("over an IPv6 underlay reach hosts on the link: encap ip6 where a gateway is refused", async () => {
+    const [a, b] = stations();
+    const underlay6 = (last: number) => `fd57::${last}`;
+    const sides = [
+      { ...a, own: underlay6(1), peer: underlay6(2), overlay: "192.168.61.1" },
+      { ...b, own: underlay6(2), peer: underlay6(1), overlay: "192.168.61.2" },
+    ];
+    const daemons: Daemon[] = [];
+    for (const { host, own, peer, overlay } of sides) {
+      for (const dev of ["default", "eth0"]) host.sysctl(`net.ipv6.conf.${dev}.disable_ipv6`, 0);
+      host.ip("addr", "add", `${own}/64`, "dev", "eth0", "nodad");
+      const other = overlay === "192.168.61.1" ? "192.168.61.2" : "192.168.61.1";
+      const lines = [
+        "mode: any",
+        `local: "${own}"`,
+        `addresses: [${overlay}/32, "fd61::${own.at(-1)}/128"]`,
+      ];
+      const routes = `routes: [{ to: ${other}/32, via: "${peer}" }, { to: "fd61::${peer.at(-1)}/128", via: "${peer}" }]`;
+      const text = [...lines, routes].map((line) => `    ${line}\n`).join("");
+      daemons.push(await bed.start(host, `tunnels:\n  - name: ipip0\n    type: ipip\n${text}`));
+    }
+    const [first] = daemons as [Daemon, Daemon];
+    expect(a.host.ip("route", "show", "dev", "ipip0")).toContain("encap ip6");
+    await expectReachable(a.host, "192.168.61.2");
+    await expectReachable(a.host, "fd61::2");
+    // And so does anybody's route.
+    a.host.ip("route", "add", "10.99.0.0/16", "encap", "ip6", "dst", "fd57::2", "dev", "ipip0");
+    await eventually(async () => {
+      expect(await culvert(first, "route get 10.99.1.1")).toContain("outer fd57::2");
+    });
+    for (const { host } of sides) {
+      for (const dev of ["default", "eth0"]) host.sysctl(`net.ipv6.conf.${dev}.disable_ipv6`, 1);
+    }
+  });
+
   it("to an address that packets cannot be sent to are refused with reason", async () => {
     const [a] = stations();
     const daemon = await start(a);
@@ -286,7 +322,7 @@ describe("recursion", () => {
   });
 
   it("that comes later is told, not used, and used again when it is cured", async () => {
-    const [a, b] = stations();
+    const [a, b, c] = stations();
     const daemon = await start(a, [`routes: [{ to: 192.168.11.0/24, via: ${b.underlayIp} }]`]);
     await expectUsed(daemon, [`192.168.11.0/24 ${b.underlayIp}*1`]);
     route(a, `add 10.57.4.0/25 via ${b.underlayIp} dev ipip0 onlink`);
@@ -296,6 +332,15 @@ describe("recursion", () => {
       expect(tunnel).toMatchObject({ route_problems: { recursive: [b.underlayIp] } });
     });
     expect(daemon.log).toContain("next hops are reached through the tunnel itself");
+    // What the kernel routes by the longer prefix is not for the shorter one's next hop.
+    route(a, `add ${c.underlayIp}/32 dev eth0`);
+    route(a, `add 192.168.0.0/16 via ${c.underlayIp} dev ipip0 onlink`);
+    await expectUsed(daemon, [`192.168.0.0/16 ${c.underlayIp}*1`]);
+    const dropped = async () => dropsOf(await countersOf(daemon))["egress no-route"] ?? 0;
+    const before = await dropped();
+    scapy(a.host, [`send(IP(dst="192.168.11.9")/ICMP(), count=3)`]);
+    await eventually(async () => expect(await dropped()).toBe(before + 3));
+    route(a, "del 192.168.0.0/16");
     route(a, `add ${b.underlayIp}/32 dev eth0`);
     await expectUsed(daemon, [
       `10.57.4.0/25 ${b.underlayIp}*1`,

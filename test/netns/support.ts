@@ -286,16 +286,21 @@ export class Capture {
     this.#file = file;
   }
 
-  /** Captures what `filter` (pcap-filter(7)) matches; it listens when this resolves. */
+  /**
+   * Captures what `filter` (pcap-filter(7)) matches, `limit` packets at most; it listens when this
+   * resolves.
+   */
   static async start(
     cleanup: Cleanup,
     namespace: Namespace,
     device: string,
     filter: string,
+    limit?: number,
   ): Promise<Capture> {
     const file = join(temporaryFolder(cleanup, "capture"), "packets.pcap");
     const options = ["-i", device, "-n", "-s", "256", "-U", "--immediate-mode"];
-    const output = ["-Z", "root", "-w", file];
+    const count = limit === undefined ? [] : ["-c", String(limit)];
+    const output = [...count, "-Z", "root", "-w", file];
     const child = namespace.spawn(["tcpdump", ...options, ...output, filter]);
     await eventually(() => expect(child.stderr).toContain("listening on"));
     return new Capture(child, file);

@@ -15,7 +15,7 @@ import {
 import { FloodLists, FloodSnapshot } from "../../src/fdb/flood-lists.js";
 import { Neigh } from "../../src/neigh/neigh.js";
 import { REMOTE_TABLE_FULL, RemoteTable } from "../../src/remotes/remote-table.js";
-import { BUCKETS } from "../../src/routes/next-hop-groups.js";
+import { FLOW_BUCKETS } from "../../src/routes/next-hop-groups.js";
 import {
   FIRST_GROUP,
   NO_ROUTE,
@@ -145,7 +145,7 @@ class RouteModel {
 
   /** As `nextHops` finds them. */
   nextHops(route: RouteEntry | undefined): number[] {
-    if (route === undefined) return [NO_ROUTE];
+    if (route?.hops === undefined) return [NO_ROUTE];
     return route.hops.length === 0 ? [ON_LINK] : route.hops.map(({ remote }) => remote);
   }
 }
@@ -155,7 +155,7 @@ function nextHops(reader: RouteReader, { w0, w1, w2, w3 }: IpAddress): number[] 
   const isV4 = w0 === 0 && w1 === 0 && w2 === 0xffff;
   const hop = isV4 ? reader.lookup4(w3) : reader.lookup6(w0, w1, w2, w3);
   if (hop < FIRST_GROUP) return [hop];
-  const picked = Array.from({ length: BUCKETS }, (_, flow) => reader.pick(hop, flow));
+  const picked = Array.from({ length: FLOW_BUCKETS }, (_, flow) => reader.pick(hop, flow));
   return [...new Set(picked)].sort((a, b) => a - b);
 }
 
@@ -259,9 +259,10 @@ describe("tables against a Map", () => {
           if (op === "delete") {
             expect(table.delete(prefix)).toBe(model.delete(prefix) ? TABLE_OK : TABLE_NOT_FOUND);
           } else {
-            // None, one or two next hops.
-            const hops = [key, 100 + value].slice(0, value % 3);
-            const route = { prefix, hops: hops.map((remote) => ({ remote, weight: 1 })) };
+            // None, one or two next hops, or nowhere.
+            const remotes = [key, 100 + value].slice(0, value % 3);
+            const hops = remotes.map((remote) => ({ remote, weight: 1 }));
+            const route = { prefix, hops: (key + value) % 5 === 0 ? undefined : hops };
             expect(table.set(route)).toBe(model.set(route));
           }
           for (const destination of [model.address(value), model.address((value + 1) % 6)]) {

@@ -134,7 +134,7 @@ function decide(
     const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
     return { length, decision: { to, dev, match, outer, why } };
   }
-  if (found === undefined) return undefined;
+  if (found?.hops === undefined) return undefined;
   const { prefix, hops } = found;
   const decision = { to, dev, match: formatPrefix(prefix), ...outerOf(to, hops, remotes) };
   return { length: prefix.length, decision };

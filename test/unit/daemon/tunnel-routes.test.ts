@@ -6,7 +6,8 @@ import { routeProblems } from "../../../src/daemon/control/routes.js";
 import { MAX_ROUTES_PER_PREFIX, type TunnelRoutes } from "../../../src/daemon/tunnel-routes.js";
 import type { RouteChange } from "../../../src/netlink/route-watch.js";
 import { REMOTE_FLAG_ALLOWED } from "../../../src/remotes/remote-rows.js";
-import { formatIp, formatPrefix } from "../../../src/wire/ip-address.js";
+import { MAX_GROUPS } from "../../../src/routes/next-hop-groups.js";
+import { formatIp, formatPrefix, parseIp } from "../../../src/wire/ip-address.js";
 import { controlContext } from "./control-context.js";
 import { kernelRoute, type TestRoute } from "./kernel-routes.js";
 
@@ -29,6 +30,7 @@ function fixture(lines = "") {
     ipip.routes
       .list()
       .map(({ prefix, hops }) => {
+        if (hops === undefined) return `${formatPrefix(prefix)} nowhere`;
         const texts = hops.map(({ remote, weight }) => `${nameOf(remote)}*${weight}`);
         return `${formatPrefix(prefix)} ${texts.join(" ")}`.trim();
       })
@@ -136,10 +138,47 @@ describe("next hops", () => {
     const { over, change, table, routes } = fixture();
     const bad = ["fd57::21", "::1", "224.0.0.1", "255.255.255.255", "0.0.0.1", "ff02::1"];
     for (const [n, via] of bad.entries()) change("add", over(`10.${n}.0.0/16`, via));
-    expect(table()).toEqual([]);
+    expect(table()).toEqual(bad.map((_, n) => `10.${n}.0.0/16 nowhere`));
     expect(routeProblems(routes)).toMatchObject({ unreachable: bad.length });
     for (const [n, via] of bad.entries()) change("delete", over(`10.${n}.0.0/16`, via));
     expect(routeProblems(routes)).toBeUndefined();
+    expect(table()).toEqual([]);
+  });
+
+  it("that cannot be used keep packets from a shorter prefix, as long as the kernel uses them", () => {
+    const { context, ours, over, change, table } = fixture();
+    const row = () => context.ipip.routes.match(parseIp("192.168.11.10")!);
+    change("add", over("0.0.0.0/0", "10.57.4.21"));
+    const dead = { via: "10.57.4.22", ifindex: ours, dead: true };
+    change("add", { to: NET, hops: [dead] });
+    // The kernel goes on to the default route then.
+    expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1"]);
+    change("replace", { to: NET, hops: [dead, { via: "fd57::21", ifindex: ours }] });
+    expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1", `${NET} nowhere`]);
+    change("add", { ...over(NET, "10.57.4.23"), metric: 9 });
+    expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1", `${NET} 10.57.4.23*1`]);
+    change("delete", { ...over(NET, "10.57.4.23"), metric: 9 });
+    expect(row()?.hops).toBeUndefined();
+    change("delete", { to: NET, hops: [dead, { via: "fd57::21", ifindex: ours }] });
+    expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1"]);
+  });
+
+  it("for which there is no room keep packets from a shorter prefix", () => {
+    const { ours, over, change, table, routes } = fixture();
+    change("add", over("0.0.0.0/0", "10.57.4.21"));
+    const pair = (n: number) => ({
+      to: `10.${n >> 8}.${n & 255}.0/24`,
+      hops: [
+        { via: "10.57.4.21", ifindex: ours, weight: 1 + (n & 31) },
+        { via: "10.57.4.22", ifindex: ours, weight: 1 + (n >> 5) },
+      ],
+    });
+    for (let n = 0; n <= MAX_GROUPS; n++) change("add", pair(n));
+    expect(routeProblems(routes)).toMatchObject({ beyond_limits: 1 });
+    expect(table().filter((line) => line.endsWith("nowhere"))).toEqual(["10.4.0.0/24 nowhere"]);
+    change("delete", pair(0));
+    for (const _ of routes.reinstall());
+    expect(table()).toContain("10.4.0.0/24 10.57.4.21*1 10.57.4.22*33");
   });
 
   it("may send as long as a route leads to them", () => {
@@ -171,6 +210,8 @@ describe("next hops", () => {
     for (const _ of routes.reinstall());
     expect(table()).toEqual([`${NET} 10.57.4.22*1`]);
     expect(routeProblems(routes)).toMatchObject({ recursive: ["10.57.4.21"] });
+    change("delete", { ...over(NET, "10.57.4.22"), metric: 9 });
+    expect(table()).toEqual([`${NET} nowhere`]);
     hop.looped = false;
     for (const _ of routes.reinstall());
     expect(table()).toEqual([`${NET} 10.57.4.21*1`]);

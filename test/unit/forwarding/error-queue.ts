@@ -139,9 +139,9 @@ export function errorFixture(family: Family, inner: Family, options: Options = {
     ...{ family, protocol, tunnels: new TunnelLookup([tunnel]), remotes, unreachable },
     ...{ answers: new Map([[0, answers]]), counters: worker },
   };
-  const errors = new IpipErrors({ ...parts, local: tunnel.local });
-  const drain = (reports: readonly Report[], now_s = NOW_S, reader = errors): number =>
-    reader.drain(
+  const errors = new IpipErrors(parts);
+  const drain = (reports: readonly Report[], now_s = NOW_S): number =>
+    errors.drain(
       {
         fd: -1,
         take: (rows, quotes) => fill(rows, quotes, family, reports, { peer, router }),

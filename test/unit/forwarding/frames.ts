@@ -2,6 +2,8 @@
 // addresses they use.
 
 import { emitArp } from "../../../src/wire/arp.js";
+import { writeU16 } from "../../../src/wire/byte-order.js";
+import { pseudoHeaderSumV4, pseudoHeaderSumV6 } from "../../../src/wire/checksum.js";
 import {
   ETHERNET_HEADER_BYTES,
   ETHERTYPE_ARP,
@@ -12,11 +14,16 @@ import {
 } from "../../../src/wire/ethernet.js";
 import { emitNeighbourSolicitation } from "../../../src/wire/icmpv6.js";
 import { type IpAddress, parseIp } from "../../../src/wire/ip-address.js";
-import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../../src/wire/ip-protocol.js";
+import {
+  PROTOCOL_IPIP,
+  PROTOCOL_IPV6,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from "../../../src/wire/ip-protocol.js";
 import { emitIpv4 } from "../../../src/wire/ipv4.js";
 import { emitIpv6 } from "../../../src/wire/ipv6.js";
 import { type Mac, parseMac } from "../../../src/wire/mac.js";
-import { emitTcp, writeTcpChecksum } from "../../../src/wire/tcp.js";
+import { emitTcp, TCP_FLAG_ACK, writeTcpChecksum } from "../../../src/wire/tcp.js";
 import { emitUdp, writeUdpChecksum } from "../../../src/wire/udp.js";
 import { emitVlan } from "../../../src/wire/vlan.js";
 import { emitVxlan } from "../../../src/wire/vxlan.js";
@@ -82,6 +89,17 @@ export interface PacketOptions {
   dontFragment?: boolean;
   /** Of UDP or TCP. */
   payload_bytes?: number;
+  /** The transport checksum is only the pseudo-header sum, as offloads leave it. */
+  partial?: boolean;
+  /** Of TCP; ACK unless given. */
+  flags?: number;
+}
+
+/** What is left of a transport checksum when an offload is to complete it. */
+function leavePartial(bytes: Uint8Array, l4: number, protocol: number): void {
+  const length = bytes.length - l4;
+  const pseudo = bytes[0] >>> 4 === 4 ? pseudoHeaderSumV4 : pseudoHeaderSumV6;
+  writeU16(bytes, l4 + (protocol === PROTOCOL_TCP ? 16 : 6), pseudo(bytes, 0, protocol, length));
 }
 
 function writeUdp(bytes: Uint8Array, header_bytes: number, options: PacketOptions): void {
@@ -90,6 +108,18 @@ function writeUdp(bytes: Uint8Array, header_bytes: number, options: PacketOption
   emitUdp({ ...ports, payload_bytes }, bytes, header_bytes);
   for (let i = header_bytes + 8; i < bytes.length; i++) bytes[i] = i;
   writeUdpChecksum(bytes, 0, header_bytes);
+  if (options.partial) leavePartial(bytes, header_bytes, PROTOCOL_UDP);
+}
+
+/** A segment without options. */
+function writeTcp(bytes: Uint8Array, header_bytes: number, options: PacketOptions): void {
+  const ports = { sourcePort: options.sourcePort ?? 4000, destinationPort: 5000 };
+  const flags = options.flags ?? TCP_FLAG_ACK;
+  const state = { sequence: 1, acknowledgement: 1, flags, window: 100, urgent: 0 };
+  emitTcp({ ...ports, ...state, options: new Uint8Array() }, bytes, header_bytes);
+  for (let i = header_bytes + 20; i < bytes.length; i++) bytes[i] = i;
+  writeTcpChecksum(bytes, 0, header_bytes, bytes.length);
+  if (options.partial) leavePartial(bytes, header_bytes, PROTOCOL_TCP);
 }
 
 function writeIpv4(bytes: Uint8Array, protocol: number, options: PacketOptions): void {
@@ -116,33 +146,40 @@ export function ipv4Udp(options: PacketOptions = {}): Uint8Array {
   });
 }
 
-/** A whole IPv4 packet that carries a TCP segment without options, only ACK set. */
+/** A whole IPv4 packet that carries a TCP segment. */
 export function ipv4Tcp(options: PacketOptions = {}): Uint8Array {
   return emit(40 + (options.payload_bytes ?? 30), (bytes) => {
     writeIpv4(bytes, PROTOCOL_TCP, options);
-    const ports = { sourcePort: options.sourcePort ?? 4000, destinationPort: 5000 };
-    const state = { sequence: 1, acknowledgement: 1, flags: 0x10, window: 100, urgent: 0 };
-    emitTcp({ ...ports, ...state, options: new Uint8Array() }, bytes, 20);
-    for (let i = 40; i < bytes.length; i++) bytes[i] = i;
-    writeTcpChecksum(bytes, 0, 20, bytes.length);
+    writeTcp(bytes, 20, options);
   });
+}
+
+function writeIpv6(bytes: Uint8Array, nextHeader: number, options: PacketOptions): void {
+  const repr = {
+    trafficClass: options.tos ?? 0,
+    flowLabel: 0,
+    payload_bytes: bytes.length - 40,
+    nextHeader,
+    hopLimit: options.ttl ?? 64,
+    source: ip(options.source ?? "fd00::10"),
+    destination: ip(options.destination ?? "fd00::11"),
+  };
+  emitIpv6(repr, bytes, 0);
 }
 
 /** A whole IPv6 packet that carries UDP. */
 export function ipv6Udp(options: PacketOptions = {}): Uint8Array {
-  const udp_bytes = 8 + (options.payload_bytes ?? 30);
-  return emit(40 + udp_bytes, (bytes) => {
-    const repr = {
-      trafficClass: options.tos ?? 0,
-      flowLabel: 0,
-      payload_bytes: udp_bytes,
-      nextHeader: PROTOCOL_UDP,
-      hopLimit: options.ttl ?? 64,
-      source: ip(options.source ?? "fd00::10"),
-      destination: ip(options.destination ?? "fd00::11"),
-    };
-    emitIpv6(repr, bytes, 0);
+  return emit(48 + (options.payload_bytes ?? 30), (bytes) => {
+    writeIpv6(bytes, PROTOCOL_UDP, options);
     writeUdp(bytes, 40, options);
+  });
+}
+
+/** A whole IPv6 packet that carries a TCP segment. */
+export function ipv6Tcp(options: PacketOptions = {}): Uint8Array {
+  return emit(60 + (options.payload_bytes ?? 30), (bytes) => {
+    writeIpv6(bytes, PROTOCOL_TCP, options);
+    writeTcp(bytes, 40, options);
   });
 }
 
@@ -217,5 +254,22 @@ export function ipip(inner: Uint8Array, options: OuterOptions = {}): Uint8Array 
       0,
     ),
   );
+  return join(header, inner);
+}
+
+/** An inner packet behind an outer IPv6 header, of next header 4 or 41 as its version says. */
+export function ip6ip(inner: Uint8Array, options: OuterOptions = {}): Uint8Array {
+  const header = emit(40, (bytes) => {
+    const repr = {
+      trafficClass: options.tos ?? 0,
+      flowLabel: 0,
+      payload_bytes: inner.length,
+      nextHeader: options.protocol ?? (inner[0] >>> 4 === 4 ? PROTOCOL_IPIP : PROTOCOL_IPV6),
+      hopLimit: options.ttl ?? 64,
+      source: ip(options.source ?? "fd57::21"),
+      destination: ip(options.destination ?? "fd57::20"),
+    };
+    emitIpv6(repr, bytes, 0);
+  });
   return join(header, inner);
 }

@@ -180,6 +180,10 @@ describe("without next hop", () => {
     ["an IPv4 group", {}, "224.0.0.5"],
     ["an IPv6 group", IP6IP6, "ff02::2"],
     ["an address of one link", IP6IP6, "fe80::1"],
+    ["IPv6 loopback", IP6IP6, "::1"],
+    ["no address", IP6IP6, "::"],
+    ["an IPv4-compatible address over IPv6", IP6IP6, "::198.51.100.7"],
+    ["an IPv4-mapped address over IPv6", IP6IP6, "::ffff:198.51.100.7"],
     ["the other family", { ...IP6IP6, carries4: true }, HOST_B],
   ] as const)("%s is no-route", (_, options, inner) => {
     expect(sentFor(options, inner)).toEqual({ sent: [], counts: { "no-route": 1 } });

@@ -4,7 +4,6 @@
 import { describe, expect, it } from "vitest";
 import { QUOTE_BYTES } from "#abi";
 import { UNREACHABLE_ANSWERS_PER_S } from "../../../src/forwarding/inner-errors.js";
-import { IpipErrors } from "../../../src/forwarding/ipip-errors.js";
 import { LOOKED_UP_PER_S } from "../../../src/forwarding/path-errors.js";
 import {
   HOST_UNREACHABLE,
@@ -24,7 +23,7 @@ import {
   type Report,
   UNDERLAYS,
 } from "./error-queue.js";
-import { ip, ipv4Udp } from "./frames.js";
+import { ip, ipv4Udp, ipv6Udp } from "./frames.js";
 
 const PAIRS = [
   [4, 4],
@@ -207,12 +206,10 @@ describe.each(PAIRS)("outer IPv%i, inner IPv%i", (family, inner) => {
     expect(device.written).toEqual([]);
   });
 
-  it("leaves the error to the socket whose tunnel it is", () => {
-    const parts = errorFixture(family, inner, { wildcard: true, pointToPoint: true });
-    const { drain, device, quote, state } = parts;
-    const bound = new IpipErrors({ ...parts.parts, local: ip(UNDERLAYS[family].us) });
-    drain([{ quote: quote() }], NOW_S, bound);
-    expect([device.written.length, state().ours.lost, state().stray.ignored]).toEqual([0, 0, 0]);
+  it("is that of a tunnel with any local address as well", () => {
+    const { drain, device, quote } = errorFixture(family, inner, {
+      ...{ wildcard: true, pointToPoint: true },
+    });
     drain([{ quote: quote() }]);
     expect(device.written).toHaveLength(1);
   });
@@ -288,6 +285,19 @@ describe("an inner packet that must not be answered", () => {
     fragment[7] = 1;
     drain([{ quote: quote(icmp) }, { quote: quote(fragment) }]);
     expect(device.written).toEqual([]);
+  });
+
+  it("is not told of a packet to a group, whose address could be no answer's source", () => {
+    for (const inner of [4, 6] as const) {
+      const { drain, device, quote } = errorFixture(4, inner, { path_bytes: 1400 });
+      const toGroup = { payload_bytes: 1400, dontFragment: true };
+      const packet =
+        inner === 4
+          ? ipv4Udp({ ...toGroup, destination: "239.1.2.3" })
+          : ipv6Udp({ ...toGroup, destination: "ff05::2" });
+      drain([{ quote: quote(packet) }, { quote: quote(packet), errno: EMSGSIZE }]);
+      expect(device.written).toEqual([]);
+    }
   });
 
   it("is not told that it is too big when it may be fragmented", () => {

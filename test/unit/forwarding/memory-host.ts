@@ -15,7 +15,11 @@ import { IpipIngress } from "../../../src/forwarding/ipip-ingress.js";
 import type { IpipSettings, IpipTunnel } from "../../../src/forwarding/ipip-tunnel.js";
 import { KeepaliveResponder } from "../../../src/forwarding/keepalive-responder.js";
 import { MergedSizes } from "../../../src/forwarding/merged-size.js";
-import { type AllowedSources, SourcePolicy } from "../../../src/forwarding/source-policy.js";
+import {
+  type AllowedSources,
+  peerRoutes,
+  SourcePolicy,
+} from "../../../src/forwarding/source-policy.js";
 import { TunnelLookup } from "../../../src/forwarding/tunnel-lookup.js";
 import { VxlanEgress } from "../../../src/forwarding/vxlan-egress.js";
 import { VxlanIngress } from "../../../src/forwarding/vxlan-ingress.js";
@@ -41,10 +45,15 @@ import {
   WorkerCounters,
 } from "../../../src/telemetry/counters.js";
 import { DROP_REASONS } from "../../../src/telemetry/drop-reasons.js";
-import { type MemoryNetwork, rawDatagram } from "../../../src/underlay/memory-underlay.js";
-import type { UnderlayReceiver, UnderlaySender } from "../../../src/underlay/underlay.js";
+import {
+  type MemoryNetwork,
+  type MemoryReceiver,
+  rawArrival,
+  rawDatagram,
+} from "../../../src/underlay/memory-underlay.js";
+import type { UnderlaySender } from "../../../src/underlay/underlay.js";
 import { type IpAddress, isIpv4 } from "../../../src/wire/ip-address.js";
-import { PROTOCOL_IPIP } from "../../../src/wire/ip-protocol.js";
+import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from "../../../src/wire/ip-protocol.js";
 import { ip, mac } from "./frames.js";
 
 export const HOST_A = "10.57.4.20";
@@ -118,6 +127,17 @@ export interface ArrivalOptions {
   now_s?: number;
 }
 
+export interface RawOptions {
+  /** Outer protocol, 4 unless given. */
+  protocol?: number;
+  now_s?: number;
+}
+
+interface RawSocket {
+  readonly receiver: MemoryReceiver;
+  ingress?: IpipIngress;
+}
+
 /** Moves one batch. @returns what was moved, or -errno */
 type Step = (now_s: number) => number;
 
@@ -152,8 +172,8 @@ export class MemoryHost {
   readonly #address: IpAddress;
   readonly mergedSizes = new MergedSizes();
   readonly #ipips: IpipTunnel[] = [];
-  #rawIngress: IpipIngress | undefined;
-  #rawReceiver: UnderlayReceiver | undefined;
+  /** By family and protocol. */
+  readonly #raw = new Map<string, RawSocket>();
   #tunnels = 0;
 
   constructor(
@@ -210,16 +230,15 @@ export class MemoryHost {
     this.remotes.defineTunnel(index, 0, 0);
     const device = options.device ?? new MemoryDevice(index, "tun");
     const routes = new RouteTable(64);
-    const tunnel: IpipTunnel = {
-      ...PLAIN_IPIP,
-      ...policy,
-      ...{ index, device },
+    const settings: IpipSettings = {
+      ...{ ...PLAIN_IPIP, ...policy, index },
       local: local === undefined ? this.#address : ip(local),
       remote: remote === undefined ? undefined : ip(remote),
       remoteRow: remote === undefined ? -1 : this.remote(index, remote, 0, 0),
-      sources: new SourcePolicy(index, allow, this.remotes),
-      routes: new RouteReader(routes.sharedState()),
     };
+    const reader = new RouteReader(routes.sharedState());
+    const sources = new SourcePolicy(index, allow, this.remotes, peerRoutes(settings, reader));
+    const tunnel: IpipTunnel = { ...settings, device, sources, routes: reader };
     const { batch, remotes } = this;
     const sender = given ?? this.network.rawSender();
     const egress = new IpipEgress({
@@ -263,10 +282,12 @@ export class MemoryHost {
     this.pump(options.now_s);
   }
 
-  /** An IPv4 packet arrives at the raw socket and is handled. */
-  receiveRaw(bytes: Uint8Array): void {
-    this.network.deliver({ ...rawDatagram(bytes), destination: this.#address });
-    this.pump();
+  /** A packet arrives at the raw socket of `protocol`, whatever its header says, and is handled. */
+  receiveRaw(bytes: Uint8Array, { protocol = PROTOCOL_IPIP, now_s }: RawOptions = {}): void {
+    const family = bytes[0] >>> 4 === 6 && this.#raw.has(`6 ${protocol}`) ? 6 : 4;
+    const arrival = family === 6 ? rawArrival(bytes) : rawDatagram(bytes);
+    this.#raw.get(`${family} ${protocol}`)?.receiver.take(arrival);
+    this.pump(now_s);
   }
 
   /** A device's frames through egress, one batch after the other. */
@@ -303,23 +324,35 @@ export class MemoryHost {
     return ingress;
   }
 
-  /** One raw socket for all tunnels; who it finds is made anew with each of them. */
+  /** A raw socket for each protocol; who it finds is made anew with each tunnel. */
   #receiveFor(tunnel: IpipTunnel): void {
-    if (this.#ipips.length === 0) {
-      const run = (now_s: number) =>
-        this.#rawIngress?.run(RECEIVE_SLOTS, now_s, now_s * 1000) ?? -EAGAIN;
-      this.#steps.push(run);
-      this.#rawReceiver = this.network.rawReceiver(this.#address);
-    }
     this.#ipips.push(tunnel);
-    this.#rawIngress = new IpipIngress(
-      {
-        ...{ writer: this.#writer, counters: this.#worker, events: this.#events },
-        ...{ receiver: this.#rawReceiver!, batch: this.ingressBatch },
-      },
-      { family: 4, protocol: PROTOCOL_IPIP, local: this.#address },
-      new TunnelLookup(this.#ipips),
-      this.mergedSizes,
-    );
+    const { family } = tunnel;
+    const local = family === 4 ? this.#address : tunnel.local;
+    for (const protocol of [PROTOCOL_IPIP, PROTOCOL_IPV6]) {
+      const carries = (one: IpipTunnel) =>
+        one.family === family && (protocol === PROTOCOL_IPIP ? one.carries4 : one.carries6);
+      if (!carries(tunnel)) continue;
+      const socket = this.#rawSocket(family, protocol, local);
+      socket.ingress = new IpipIngress(
+        {
+          ...{ writer: this.#writer, counters: this.#worker, events: this.#events },
+          ...{ receiver: socket.receiver, batch: this.ingressBatch },
+        },
+        { family, protocol, local },
+        new TunnelLookup(this.#ipips.filter(carries)),
+        this.mergedSizes,
+      );
+    }
+  }
+
+  #rawSocket(family: 4 | 6, protocol: number, local: IpAddress): RawSocket {
+    const key = `${family} ${protocol}`;
+    const known = this.#raw.get(key);
+    if (known !== undefined) return known;
+    const socket: RawSocket = { receiver: this.network.rawReceiver(local, protocol) };
+    this.#steps.push((now_s) => socket.ingress?.run(RECEIVE_SLOTS, now_s, now_s * 1000) ?? -EAGAIN);
+    this.#raw.set(key, socket);
+    return socket;
   }
 }

@@ -2,7 +2,7 @@
 // than it must.
 import { describe, expect, it } from "vitest";
 import {
-  BUCKETS,
+  FLOW_BUCKETS,
   MAX_GROUPS,
   type NextHop,
   NextHopGroups,
@@ -16,7 +16,7 @@ function makeGroups() {
   /** The next hop of each bucket. */
   const owners = (hops: readonly NextHop[]) => {
     const handle = groups.acquire(hops);
-    const found = Array.from({ length: BUCKETS }, (_, hash) => reader.pick(handle, hash));
+    const found = Array.from({ length: FLOW_BUCKETS }, (_, hash) => reader.pick(handle, hash));
     groups.release(handle);
     return found;
   };
@@ -54,9 +54,9 @@ describe("NextHopGroups", () => {
       for (const { remote, weight } of hops) {
         const share = weight / all;
         // Three standard deviations of as many random choices.
-        const tolerance = 3 * Math.sqrt(BUCKETS * share * (1 - share));
+        const tolerance = 3 * Math.sqrt(FLOW_BUCKETS * share * (1 - share));
         const count = found.filter((owner) => owner === remote).length;
-        expect(Math.abs(count - BUCKETS * share)).toBeLessThan(tolerance);
+        expect(Math.abs(count - FLOW_BUCKETS * share)).toBeLessThan(tolerance);
       }
     }
   });
@@ -81,7 +81,7 @@ describe("NextHopGroups", () => {
     // Free but not used again: who has just looked it up may go on.
     expect(reader.pick(old, 0)).toBeGreaterThan(0);
     for (let n = 0; n < MAX_GROUPS; n++) groups.acquire(equal(n, n + 1, n + 2));
-    for (let hash = 0; hash < BUCKETS; hash++) expect(reader.pick(old, hash)).toBe(OUTDATED);
+    for (let hash = 0; hash < FLOW_BUCKETS; hash++) expect(reader.pick(old, hash)).toBe(OUTDATED);
     expect(groups.acquire(equal(5, 9))).toBe(-1);
     expect(groups.count).toBe(MAX_GROUPS);
   });

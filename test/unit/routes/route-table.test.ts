@@ -9,6 +9,7 @@ import {
   RouteReader,
   RouteTable,
 } from "../../../src/routes/route-table.js";
+import { MAX_REMOTES } from "../../../src/shared-memory/limits.js";
 import {
   TABLE_FULL,
   TABLE_INVALID,
@@ -77,6 +78,34 @@ describe("RouteReader.lookup", () => {
     table.set(route("0.0.0.0/0", 0));
     expect(lookup("192.169.12.11")).toBe(0);
     expect(lookup("::1")).toBe(NO_ROUTE);
+  });
+
+  it("finds nothing where the longest prefix leads nowhere", () => {
+    const { table, lookup } = makeTable();
+    for (const [to, longer, inside, outside] of [
+      ["0.0.0.0/0", "192.168.11.0/24", "192.168.11.10", "192.168.12.10"],
+      ["::/0", "2001:db8::/48", "2001:db8::1", "2001:db8:1::1"],
+    ]) {
+      const nowhere = { prefix: prefix(longer), hops: undefined };
+      table.set(route(to, 1));
+      expect(table.set(nowhere)).toBe(TABLE_OK);
+      expect([lookup(inside), lookup(outside)]).toEqual([NO_ROUTE, 1]);
+      expect(table.match(ip(inside))).toEqual(nowhere);
+      expect(table.get(prefix(longer))).toEqual(nowhere);
+      table.set(route(longer, 2, 3));
+      expect(lookup(inside)).toBeGreaterThanOrEqual(FIRST_GROUP);
+      table.set(nowhere);
+      expect(lookup(inside)).toBe(NO_ROUTE);
+      table.delete(prefix(longer));
+      expect(lookup(inside)).toBe(1);
+    }
+  });
+
+  it("takes the highest row of the remote table", () => {
+    const { table, lookup } = makeTable();
+    table.set(route("10.0.0.0/8", MAX_REMOTES - 1));
+    expect(lookup("10.0.0.1")).toBe(MAX_REMOTES - 1);
+    expect(table.get(prefix("10.0.0.0/8"))?.hops).toEqual(hops(MAX_REMOTES - 1));
   });
 
   it("keeps the families apart", () => {
@@ -259,6 +288,7 @@ describe("routes with several next hops", () => {
       [() => table.set(route("10.0.0.0/8", 3, 4)), [3, 4]],
       [() => table.set(route("10.0.0.0/8", 5)), [5]],
       [() => table.set(route("10.0.0.0/8")), [ON_LINK]],
+      [() => table.set({ prefix: prefix("10.0.0.0/8"), hops: undefined }), [NO_ROUTE]],
       [() => table.delete(prefix("10.0.0.0/8")), [NO_ROUTE]],
     ];
     for (const [change, expected] of changes) {

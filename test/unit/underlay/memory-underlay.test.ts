@@ -105,7 +105,7 @@ describe("UDP sender", () => {
 describe("raw sender", () => {
   it("completes length and checksum of the outer header and finds the destination in it", () => {
     const network = new MemoryNetwork();
-    const receiver = network.rawReceiver(ip("10.57.4.20"));
+    const receiver = network.rawReceiver(ip("10.57.4.20"), 4);
     const batch = new EgressBatch();
     const packet = ipip(ipv4Udp(), { tos: 2 });
     packet.fill(0, 2, 4);

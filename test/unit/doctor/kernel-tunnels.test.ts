@@ -1,7 +1,7 @@
 // Which of the kernel's IP tunnels get in the way of ours: links as a Linux 6.1 guest shows them.
 
 import { describe, expect, it } from "vitest";
-import { noticesFor, type OurTunnel } from "../../../src/daemon/kernel-tunnels.js";
+import { noticesFor, type OurTunnel } from "../../../src/doctor/kernel-tunnels.js";
 import type { IpTunnelLink, Link } from "../../../src/netlink/links.js";
 import { ip } from "../forwarding/frames.js";
 
