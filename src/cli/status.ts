@@ -57,6 +57,10 @@ function formatOffloads(report: StatusReport): string {
 function formatTunnel(tunnel: TunnelStatus): string {
   const words = [`${tunnel.name}:`, tunnel.type];
   if (tunnel.vni !== undefined) words.push("vni", String(tunnel.vni));
+  // With the mode that the family of `local` has by itself there is nothing to say.
+  const plain = tunnel.local.includes(":") ? "ipip6" : "ipip";
+  if (tunnel.mode !== undefined && tunnel.mode !== plain) words.push("mode", tunnel.mode);
+  if (tunnel.remote !== undefined) words.push("remote", tunnel.remote);
   words.push("local", tunnel.local);
   if (tunnel.port !== undefined) words.push("port", String(tunnel.port));
   words.push("mtu", String(tunnel.mtu_bytes));

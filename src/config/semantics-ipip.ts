@@ -1,7 +1,14 @@
 // Cross-checks of IPIP tunnels: the family of the outer header against addresses, routes and what
 // the mode carries.
 
-import { type AddressFamily, canonicalAddress, familyOf } from "./addresses.js";
+import {
+  type AddressFamily,
+  canonicalAddress,
+  EXPECTED_UNDERLAY,
+  familyOf,
+  neighborFault,
+  underlayFault,
+} from "./addresses.js";
 import { defaultValues } from "./default-values.js";
 import { ipipFamily } from "./effective.js";
 import type { Finding, Path } from "./problems.js";
@@ -118,7 +125,7 @@ function checkOverlay(tunnel: IpipDraft, path: Path): Finding[] {
     return [
       ...checkFamily(to, carried, `prefix ${carries}`, [...at, "to"]),
       ...checkFamily(via, [hop], `address ${why}`, [...at, "via"]),
-      ...checkNextHop(via, tunnel, [...at, "via"]),
+      ...checkNextHop(via, tunnel, toOne, [...at, "via"]),
     ];
   });
   const allow = Array.isArray(tunnel.allow) ? tunnel.allow : [];
@@ -128,7 +135,17 @@ function checkOverlay(tunnel: IpipDraft, path: Path): Finding[] {
   return [...addresses, ...routes, ...sources];
 }
 
-function checkNextHop(via: string | undefined, { local }: IpipDraft, path: Path): Finding[] {
+/** The kernel refuses what is no unicast address, with few words; an outer one is more than that. */
+function checkNextHop(
+  via: string | undefined,
+  { local }: IpipDraft,
+  toOne: boolean,
+  path: Path,
+): Finding[] {
+  if (via === undefined) return [];
+  const unicast = neighborFault(via) === undefined;
+  const expected = unicast ? (toOne ? undefined : underlayFault(via)) : EXPECTED_UNDERLAY;
+  if (expected !== undefined) return [{ path, at: "value", expected }];
   if (!sameAddress(via, local)) return [];
   return [{ path, at: "value", expected: "an address other than local" }];
 }

@@ -113,8 +113,11 @@ export class DirectRoutes {
     return overIpip.map(({ tunnel, peer }) => ({ tunnel: tunnel.index, address: peer }));
   }
 
-  /** Decides again, and moves routes whose decision has changed. */
-  reconsider(): void {
+  /**
+   * Decides again, and moves routes whose decision has changed.
+   * @returns false when one could not be moved
+   */
+  reconsider(): boolean {
     const underlays = this.#parts.underlays();
     const moves: { candidate: Candidate; now: HostRoute | undefined; move: RouteMove }[] = [];
     for (const candidate of this.#candidates.values()) {
@@ -128,6 +131,7 @@ export class DirectRoutes {
     for (const { candidate, now, move } of moves) {
       if (!failed.has(move.route)) candidate.direct = now;
     }
+    return failed.size === 0;
   }
 
   /** The direct routes of a tunnel as they are now. */

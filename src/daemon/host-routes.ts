@@ -129,9 +129,9 @@ export class HostRoutes {
     return new Set(routes.filter(isThere));
   }
 
-  /** Sets again what somebody has deleted. */
-  check(): void {
-    if (this.#wanted.size === 0) return;
+  /** Sets again what somebody has deleted. @returns whether all is there */
+  check(): boolean {
+    if (this.#wanted.size === 0) return true;
     const present = this.#present();
     for (const [key, route] of this.#wanted) {
       const there = present.get(key);
@@ -139,6 +139,7 @@ export class HostRoutes {
       if (!this.#try(route, () => this.#install(route, present))) continue;
       this.#log.warn(fieldsOf(route, "it was missing"), "set a route again");
     }
+    return this.#blocked.size === 0;
   }
 
   /** Removes every route, and the list of them; what cannot be removed stays on it. */

@@ -27,9 +27,11 @@ const SETTLE_MS = 20;
 const MIN_INTERVAL_MS = 100;
 /** Looking takes at most one part in so many of the time. */
 const CHECK_SHARE = 10;
+/** What could not be set or moved is tried again this often. */
+const RETRY_INTERVAL_MS = 2000;
 /**
  * How often they are looked at when nothing tells of a change: sysctls of the kernel decide on ways
- * as well, and nobody tells when a route that could not be set could be.
+ * as well, and nobody tells of those.
  */
 const SAFETY_INTERVAL_MS = 30_000;
 
@@ -53,6 +55,7 @@ export class PlainRoutes {
   readonly needed: boolean;
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   /** When the next look may be. */
   #next_ms = 0;
 
@@ -87,25 +90,19 @@ export class PlainRoutes {
   changed(): void {
     if (this.#timer === undefined || this.#soon !== undefined) return;
     const wait_ms = Math.max(SETTLE_MS, this.#next_ms - performance.now());
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined;
-      const begun_ms = performance.now();
-      this.check();
-      const end_ms = performance.now();
-      const pause_ms = (CHECK_SHARE - 1) * (end_ms - begun_ms);
-      this.#next_ms = end_ms + Math.max(MIN_INTERVAL_MS, pause_ms);
-    }, wait_ms);
+    this.#soon = setTimeout(() => this.#look(), wait_ms);
   }
 
-  /** Decides again and repairs. */
-  check(): void {
+  /** Decides again and repairs. @returns whether all is as it should be */
+  check(): boolean {
     try {
       this.#routeTunnels.check(this.#routes);
-      this.#direct.reconsider();
-      this.#routes.check();
+      const moved = this.#direct.reconsider();
+      return this.#routes.check() && moved;
     } catch (error) {
       if (!(error instanceof CulvertError)) throw error;
       this.#log.warn({ reason: error.message }, "plain routes could not be checked");
+      return false;
     }
   }
 
@@ -133,8 +130,19 @@ export class PlainRoutes {
   stop(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#soon);
+    clearTimeout(this.#retry);
     this.#timer = undefined;
     this.#routes.stop();
+  }
+
+  #look(): void {
+    this.#soon = undefined;
+    clearTimeout(this.#retry);
+    const begun_ms = performance.now();
+    if (!this.check()) this.#retry = setTimeout(() => this.changed(), RETRY_INTERVAL_MS);
+    const end_ms = performance.now();
+    const pause_ms = (CHECK_SHARE - 1) * (end_ms - begun_ms);
+    this.#next_ms = end_ms + Math.max(MIN_INTERVAL_MS, pause_ms);
   }
 }
 

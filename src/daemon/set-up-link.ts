@@ -2,6 +2,7 @@
 // rtnetlink. Nothing has to be undone: all of it goes with the device.
 
 import type { RouteConfig } from "../config/effective.js";
+import { CulvertError } from "../errors.js";
 import { replaceAddress } from "../netlink/addresses.js";
 import { hasCode } from "../netlink/errors.js";
 import { setLink } from "../netlink/links.js";
@@ -106,7 +107,10 @@ function addDeviceRoute(rtnl: NetlinkSocket, tunnel: TunnelRuntime, route: Route
   }
 }
 
-/** @returns false when another tunnel of this daemon has the same route */
+/**
+ * @returns false when another tunnel of this daemon has the same route
+ * Throws CULVERT_ROUTE_CONFLICT when it is somebody else's.
+ */
 function addUnlessOurs(
   rtnl: NetlinkSocket,
   tunnel: TunnelRuntime,
@@ -117,7 +121,16 @@ function addUnlessOurs(
     addDeviceRoute(rtnl, tunnel, route);
     return true;
   } catch (error) {
-    if (known && hasCode(error, "CULVERT_EXISTS")) return false;
-    throw error;
+    if (!hasCode(error, "CULVERT_EXISTS")) throw error;
+    if (known) return false;
+    throw conflict(tunnel.config.name, route, error);
   }
+}
+
+function conflict(name: string, { to }: RouteConfig, cause: unknown): CulvertError {
+  const message = `tunnel ${name}: cannot add route ${to}: another route has its prefix and metric`;
+  return new CulvertError("CULVERT_ROUTE_CONFLICT", message, {
+    hint: `see \`ip route show ${to}\`; remove that one, or give ours another \`metric\``,
+    cause,
+  });
 }

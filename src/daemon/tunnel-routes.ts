@@ -142,11 +142,6 @@ export class TunnelRoutes {
     this.#flush();
   }
 
-  /** Prefixes that packets are sent by. */
-  get inUse(): number {
-    return this.#routes.size - this.#unused.size;
-  }
-
   beginSync(): void {
     this.#sync = { routes: new Map(), begun: new Set(), settled: undefined };
     this.#beyond = 0;

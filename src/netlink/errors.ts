@@ -40,8 +40,8 @@ const accessDenied: Cure = {
   code: "CULVERT_NOT_PERMITTED",
   hint: ({ subject }) =>
     subject === "address" || subject === "route"
-      ? "IPv6 may be disabled on that device (`sysctl net.ipv6.conf.DEVICE.disable_ipv6`), " +
-        "or a security module forbids it"
+      ? "IPv6 may be disabled: `sysctl net.ipv6.conf.DEVICE.disable_ipv6`, for new devices " +
+        "net.ipv6.conf.default.disable_ipv6; or a security module forbids it"
       : "a security module (SELinux, AppArmor) or a container profile forbids it",
 };
 

@@ -96,8 +96,12 @@ function ownerOf(rtnl: NetlinkSocket, local: string, dev: Link | undefined): Lin
   const all = listAddresses(rtnl, { family });
   const owners = all.filter((address) => address.address === local);
   if (owners.length === 0) {
+    const none =
+      "this host has none at all: add it to a device (`ip address add`)" +
+      (family === 6 ? "; IPv6 may be off (`sysctl net.ipv6.conf.all.disable_ipv6`)" : "");
+    const given = `set \`local\` to an IPv${family} address of this host: ${listing(rtnl, all)}`;
     throw new CulvertError("CULVERT_NO_ADDRESS", `no device has the local address ${local}`, {
-      hint: `set \`local\` to an IPv${family} address of this host: ${listing(rtnl, all)}`,
+      hint: all.length === 0 ? none : given,
     });
   }
   if (dev !== undefined) {

@@ -32,6 +32,8 @@ interface PeerSample {
   loss?: { egress: number | null; ingress: number | null } | undefined;
   macs?: number | undefined;
   pmtu_bytes: number;
+  /** What ICMP says of it, while that holds. */
+  unreachable?: object | undefined;
 }
 
 /** What the metrics are made from: the control API's counters, and of each peer its health. */
@@ -42,6 +44,8 @@ export interface MetricsSample {
     ingress: TrafficSample;
     drops: readonly DropSample[];
     events: readonly { event: string; count: number }[];
+    /** Prefixes that have a route over the device (IPIP). */
+    routes?: { used: number; unused: number } | undefined;
     peers: readonly PeerSample[];
   }[];
   drops: readonly DropSample[];
@@ -85,6 +89,7 @@ function peerHealth(counter: MakeCounter, gauge: MakeGauge) {
   const loss = of("loss_ratio", "Share of packets lost on the way, an estimate.", ["direction"]);
   const seen = of("last_seen_seconds", "Seconds since the last packet from the peer.");
   const macs = of("macs", "MAC addresses that the FDB has behind the peer.");
+  const unreachable = of("unreachable", "1: ICMP said lately that the peer cannot be reached.");
   const pmtu = of("pmtu_bytes", "Largest outer packet that reaches the peer unfragmented.");
   const set = (to: Gauge, labels: Record<string, string>, value: number | null | undefined) => {
     if (value !== null && value !== undefined) to.set(labels, value);
@@ -100,6 +105,7 @@ function peerHealth(counter: MakeCounter, gauge: MakeGauge) {
     set(seen, labels, peer.last_seen_s_ago);
     set(macs, labels, peer.macs);
     set(pmtu, labels, peer.pmtu_bytes);
+    set(unreachable, labels, peer.unreachable === undefined ? 0 : 1);
   };
 }
 
@@ -132,6 +138,10 @@ export function createMetrics(sample: () => MetricsSample): Metrics {
       "direction",
       "reason",
     ]),
+    routes: gauge("culvert_tunnel_routes", "Prefixes with a route over the device, by use.", [
+      "tunnel",
+      "state",
+    ]),
     events: counter("culvert_tunnel_events_total", "What happened without dropping a packet.", [
       "tunnel",
       "event",
@@ -152,6 +162,9 @@ export function createMetrics(sample: () => MetricsSample): Metrics {
       tunnel.ingress({ tunnel: name }, counted.ingress);
       for (const { direction, reason, count } of counted.drops) {
         tunnel.drops.inc({ tunnel: name, direction, reason }, count);
+      }
+      for (const [state, count] of Object.entries(counted.routes ?? {})) {
+        tunnel.routes.set({ tunnel: name, state }, count);
       }
       for (const { event, count } of counted.events)
         tunnel.events.inc({ tunnel: name, event }, count);

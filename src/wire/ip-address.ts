@@ -175,6 +175,11 @@ export function prefixHasHostBits(prefix: IpPrefix): boolean {
   return !ipEquals(prefix.ip, maskIp(prefix.ip, prefix.length));
 }
 
+/** Is the address one of the prefix? */
+export function prefixCovers({ family, ip, length }: IpPrefix, address: IpAddress): boolean {
+  return (family === 4) === isIpv4(address) && ipEquals(ip, maskIp(address, length));
+}
+
 /** 224.0.0.0/4 [RFC 5771] or ff00::/8 [RFC 4291 § 2.7]. */
 export function isMulticastIp(ip: IpAddress): boolean {
   return isIpv4(ip) ? ip.w3 >>> 28 === 0xe : ip.w0 >>> 24 === 0xff;

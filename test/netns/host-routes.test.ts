@@ -114,7 +114,7 @@ describe("a tunnel of type route", () => {
     await eventually(() =>
       expect(routesTo(left.host, right.podNetwork)).toContain(`via ${right.underlayIp}`),
     );
-    expect(daemon.log).toContain("set a route again");
+    await eventually(() => expect(daemon.log).toContain("set a route again"));
   });
 
   it("waits for a next hop that went away, and goes on when it is back", async () => {

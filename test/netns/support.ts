@@ -273,6 +273,9 @@ export function devicePackets(namespace: Namespace, device: string): { rx: numbe
   return { rx: link.stats64.rx.packets, tx: link.stats64.tx.packets };
 }
 
+/** What tshark may say of one capture. */
+const MAX_ROWS_BYTES = 256 * 1024 * 1024;
+
 /** A tcpdump into a file, and what tshark reads in it. */
 export class Capture {
   readonly #child: Child;
@@ -307,7 +310,9 @@ export class Capture {
   rows(filter: string, fields: readonly string[]): string[][] {
     const columns = fields.flatMap((field) => ["-e", field]);
     const argv = ["-r", this.#file, "-Y", filter, "-T", "fields", ...columns];
-    const output = execFileSync("tshark", argv, { encoding: "utf8", stdio: "pipe" });
+    const output = execFileSync("tshark", argv, {
+      ...{ encoding: "utf8", stdio: "pipe", maxBuffer: MAX_ROWS_BYTES },
+    });
     return output.split("\n").flatMap((line) => (line === "" ? [] : [line.split("\t")]));
   }
 

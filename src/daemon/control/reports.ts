@@ -36,6 +36,7 @@ import { formatMac } from "../../wire/mac.js";
 import { textOf } from "../addresses.js";
 import { kernelTunnelNotices } from "../kernel-tunnels.js";
 import type { TunnelRuntime } from "../tunnel.js";
+import type { TunnelRoutes } from "../tunnel-routes.js";
 import type { ControlContext } from "./context.js";
 import { routeProblems } from "./routes.js";
 
@@ -121,12 +122,19 @@ export function metricsSample(context: ControlContext): MetricsSample {
   const report = countersReport(context);
   const tunnels = context.tunnels.map((tunnel, i) => ({
     ...report.tunnels[i],
+    ...(tunnel.type === "ipip" ? { routes: usedRoutes(context.mirror.of(tunnel)) } : {}),
     peers: context.remotes.list(tunnel.index).map((row) => ({
       ...peerCounters(context, tunnel, row),
       ...remoteHealth(context, tunnel, row),
+      ...unreachable(context, row),
     })),
   }));
   return { tunnels, drops: report.drops };
+}
+
+/** Prefixes by whether packets can go where a route leads. */
+function usedRoutes({ count, unused }: TunnelRoutes): { used: number; unused: number } {
+  return { used: count - unused, unused };
 }
 
 function tunnelStatus(context: ControlContext, tunnel: TunnelRuntime): TunnelStatus {
@@ -167,7 +175,7 @@ function routeCounts(
   const routes = mirror.of(tunnel);
   const problems = routeProblems(routes);
   return {
-    route_entries: routes.inUse,
+    route_entries: routes.count - routes.unused,
     ...(problems === undefined ? {} : { route_problems: problems }),
   };
 }

@@ -13,7 +13,14 @@ import type {
 import { CulvertError } from "../../errors.js";
 import type { RemoteTable } from "../../remotes/remote-table.js";
 import type { NextHop } from "../../routes/next-hop-groups.js";
-import { formatIp, formatPrefix, type IpAddress, isIpv4 } from "../../wire/ip-address.js";
+import {
+  formatIp,
+  formatPrefix,
+  type IpAddress,
+  isIpv4,
+  parsePrefix,
+  prefixCovers,
+} from "../../wire/ip-address.js";
 import { ipOf, textOf } from "../addresses.js";
 import type { IpipRuntime } from "../tunnel.js";
 import type { TunnelRoutes } from "../tunnel-routes.js";
@@ -106,31 +113,45 @@ export function routeProblems(routes: TunnelRoutes): RouteProblems | undefined {
 export function routeGet(context: ControlContext, { to, dev }: RouteGet): RouteDecision {
   const destination = ipOf(to);
   const tunnels = ipipTunnels(context, dev);
-  const decisions = tunnels.flatMap((tunnel) => decide(tunnel, destination, context.remotes) ?? []);
-  const [best] = decisions.sort((a, b) => b.length - a.length);
-  if (best?.decision !== undefined) return best.decision;
+  const candidates = tunnels.flatMap((tunnel) => [
+    ...directCandidates(context, tunnel, destination),
+    ...decide(tunnel, destination, context.remotes),
+  ]);
+  const [best] = candidates.sort((a, b) => b.length - a.length);
   if (best !== undefined) {
-    const message = `the route to ${to} has no next hop that can be used`;
-    throw new CulvertError("CULVERT_NO_ROUTE", message, {
-      hint: "`culvert route show` says why",
-    });
+    if ("decision" in best) return best.decision;
+    throw new CulvertError("CULVERT_NO_ROUTE", best.message, { hint: best.hint });
   }
   throw new CulvertError("CULVERT_NO_ROUTE", `no ipip tunnel has a route to ${to}`, {
     hint: "see `culvert route show`; for vxlan tunnels `ip route get` tells",
   });
 }
 
-interface Candidate {
-  readonly length: number;
-  /** Undefined: the route leads nowhere. */
-  readonly decision: RouteDecision | undefined;
+/** What a route says: where packets go, or why no tunnel takes them. */
+type Candidate = { readonly length: number } & (
+  | { readonly decision: RouteDecision }
+  | { readonly message: string; readonly hint: string }
+);
+
+/** Of equal length they come first: they have the place of a route over the device. */
+function directCandidates(
+  { plainRoutes }: ControlContext,
+  { config: { name, direct } }: IpipRuntime,
+  destination: IpAddress,
+): Candidate[] {
+  if (!direct) return [];
+  return plainRoutes.directOf(name).flatMap(({ to, via, dev }) => {
+    const prefix = parsePrefix(to);
+    if (prefix === undefined || !prefixCovers(prefix, destination)) return [];
+    return {
+      length: prefix.length,
+      message: `${textOf(destination)} leaves without encapsulation: ${to} via ${via} dev ${dev}`,
+      hint: `the peer is on the link of the underlay (\`direct\` of ${name}): see \`culvert status\``,
+    };
+  });
 }
 
-function decide(
-  tunnel: IpipRuntime,
-  destination: IpAddress,
-  remotes: RemoteTable,
-): Candidate | undefined {
+function decide(tunnel: IpipRuntime, destination: IpAddress, remotes: RemoteTable): Candidate[] {
   const to = textOf(destination);
   const dev = tunnel.config.name;
   const found = tunnel.routes.match(destination);
@@ -139,13 +160,17 @@ function decide(
     const why = "the tunnel is point-to-point: its remote gets everything";
     const length = found?.prefix.length ?? -1;
     const match = isIpv4(destination) ? "0.0.0.0/0" : "::/0";
-    return { length, decision: { to, dev, match, outer, why } };
+    return [{ length, decision: { to, dev, match, outer, why } }];
   }
-  if (found === undefined) return undefined;
+  if (found === undefined) return [];
   const { prefix, hops } = found;
-  if (hops === undefined) return { length: prefix.length, decision: undefined };
-  const decision = { to, dev, match: formatPrefix(prefix), ...outerOf(to, hops, remotes) };
-  return { length: prefix.length, decision };
+  const { length } = prefix;
+  const match = formatPrefix(prefix);
+  if (hops === undefined) {
+    const message = `${to} leads nowhere: no next hop of ${match} dev ${dev} can be used`;
+    return [{ length, message, hint: "`culvert route show` says why behind the route" }];
+  }
+  return [{ length, decision: { to, dev, match, ...outerOf(to, hops, remotes) } }];
 }
 
 function outerOf(

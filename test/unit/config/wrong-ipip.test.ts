@@ -141,6 +141,14 @@ const COMBINATIONS: Case[] = [
     '"10.0.0.3"',
   ],
   [
+    ipipWith("routes: [{ to: 10.1.0.0/16, via: 224.0.0.1 }]"),
+    5,
+    38,
+    "tunnels[0].routes[0].via",
+    "a unicast IP address such as 10.57.4.20 or fd00::20",
+    '"224.0.0.1"',
+  ],
+  [
     ipipWith("routes: [{ to: 10.1.0.0/16, via: 10.0.0.1 }]"),
     5,
     38,

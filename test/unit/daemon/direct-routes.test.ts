@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { RouteConfig } from "../../../src/config/effective.js";
 import { loadConfig } from "../../../src/config/load.js";
 import { deviceTunnels } from "../../../src/config/tunnel-kinds.js";
@@ -161,6 +161,47 @@ describe("the routes of a tunnel", () => {
     expect([device(), all.isTunnelled(first)]).toEqual([TUN0, true]);
     expect(all.directOf("t")).toEqual([]);
     all.stop();
+  });
+
+  it("are looked at soon after any change, with a pause between, and again where it failed", () => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    kernel.reach("10.0.0.2");
+    const { all } = start(ipip(`direct: true, ${routeVia("10.0.0.2")}`));
+    all.changed();
+    vi.advanceTimersByTime(1000);
+    all.watch();
+    const looks = vi.spyOn(all, "check");
+    vi.advanceTimersByTime(1000);
+    expect(looks).toHaveBeenCalledTimes(1);
+    kernel.table.clear();
+    for (let n = 0; n < 1000; n++) all.changed();
+    vi.advanceTimersByTime(50);
+    expect(device()).toBe(ETH0);
+    for (let n = 0; n < 1000; n++) {
+      all.changed();
+      vi.advanceTimersByTime(1);
+    }
+    expect(looks.mock.calls.length).toBeGreaterThan(5);
+    expect(looks.mock.calls.length).toBeLessThan(15);
+    vi.advanceTimersByTime(200);
+    kernel.table.clear();
+    kernel.failure = new CulvertError("CULVERT_LINK_DOWN", "down", { hint: "set it up" });
+    all.changed();
+    vi.advanceTimersByTime(50);
+    expect(device()).toBeUndefined();
+    vi.advanceTimersByTime(3000);
+    expect(device()).toBe(ETH0);
+    looks.mockClear();
+    vi.advanceTimersByTime(60_000);
+    expect(looks.mock.calls.length).toBeGreaterThanOrEqual(1);
+    all.stop();
+    looks.mockClear();
+    all.changed();
+    vi.advanceTimersByTime(60_000);
+    expect(looks).not.toHaveBeenCalled();
   });
 
   it("try again what the kernel has refused", () => {

@@ -138,6 +138,29 @@ describe("get", () => {
     });
   });
 
+  it("says so where the longest route leads nowhere, whatever a shorter one says", () => {
+    const context = controlContext();
+    const hops = [{ via: "224.0.0.1", ifindex: context.ipip.device.ifindex }];
+    context.mirror.of(context.ipip).change("add", kernelRoute({ to: "10.57.4.64/26", hops }));
+    expect(routeGet(context, { to: "10.57.4.1" }).match).toBe("10.57.4.0/24");
+    expect(() => routeGet(context, { to: "10.57.4.77" })).toThrow(
+      "10.57.4.77 leads nowhere: no next hop of 10.57.4.64/26 dev ipip0 can be used",
+    );
+  });
+
+  it("says so where a direct route has taken the place of one over the tunnel", () => {
+    const context = controlContext();
+    const { ipip, plainRoutes } = context;
+    const direct = { ...ipip, config: { ...ipip.config, direct: true } };
+    const route = { to: "10.57.4.0/24", via: "10.57.9.1", dev: "eth0", metric: 0 };
+    plainRoutes.directOf = () => [{ ...route, state: "ok" }];
+    const tunnels = [direct];
+    expect(() => routeGet({ ...context, tunnels }, { to: "10.57.4.77" })).toThrow(
+      "10.57.4.77 leaves without encapsulation: 10.57.4.0/24 via 10.57.9.1 dev eth0",
+    );
+    expect(routeGet({ ...context, tunnels }, { to: "192.168.11.1" }).outer).toBe("10.57.4.21");
+  });
+
   it("finds nothing for what no route covers and for IPv6; a vxlan tunnel forwards by MAC", () => {
     const context = controlContext();
     for (const query of [{ to: "172.16.0.1" }, { to: "fd00::1" }]) {

@@ -19,6 +19,7 @@ function report(n: number): MetricsSample {
         ingress: traffic(2 * n, 200 * n),
         drops: [{ direction: "egress", reason: "l2miss", count: n }],
         events: [{ event: "learned", count: 9 }],
+        routes: { used: 7, unused: 2 },
         peers: [
           {
             ...{ address: "10.57.4.21", egress: traffic(n, n), ingress: traffic(3, 4) },
@@ -29,7 +30,7 @@ function report(n: number): MetricsSample {
           {
             ...{ address: "fd00::2", port: 8472, vni: 7, drops: [] },
             ...{ egress: traffic(1, 1), ingress: traffic(1, 1), last_seen_s_ago: null },
-            ...{ state: "down", rtt_us: null, macs: 0, pmtu_bytes: 9000 },
+            ...{ state: "down", rtt_us: null, macs: 0, pmtu_bytes: 9000, unreachable: {} },
           },
           {
             ...{ address: "10.57.4.22", egress: traffic(0, 0), ingress: traffic(0, 0), drops: [] },
@@ -81,6 +82,9 @@ describe("createMetrics", () => {
         ...peerSeries("last_seen_seconds", { a: 2 }),
         ...peerSeries("macs", { a: 3, b: 0 }),
         ...peerSeries("pmtu_bytes", { a: 1500, b: 9000, c: 1500 }),
+        ...peerSeries("unreachable", { a: 0, b: 1, c: 0 }),
+        'culvert_tunnel_routes{tunnel="vxlan100",state="used"} 7',
+        'culvert_tunnel_routes{tunnel="vxlan100",state="unused"} 2',
         'culvert_peer_loss_ratio{tunnel="vxlan100",peer="10.57.4.21",direction="egress"} 0.25',
         'culvert_peer_drops_total{tunnel="vxlan100",peer="10.57.4.21",direction="ingress",reason="ecn"} 5',
         'culvert_tunnel_drops_total{tunnel="vxlan100",direction="egress",reason="l2miss"} 5000',
