@@ -1,5 +1,5 @@
-// Routes as the control socket tells them: of the kernel over the devices of IPIP tunnels, and without
-// encapsulation. Types only; the operations stand in target.ts.
+// Routes as the control socket tells them: of the kernel over the devices of IPIP tunnels, and
+// without encapsulation. Types only; the operations stand in target.ts.
 
 export interface RouteProblems {
   /** Prefixes with a next hop that cannot be an outer destination. */

@@ -3,9 +3,10 @@
 // Theory of operation. Of each prefix the routes are kept in the order in which the kernel would
 // use them (compareBodies; among equals its own order); the first that has a usable next hop stands
 // in the tunnel's table. Where there is none but the kernel uses one of them all the same, the
-// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one (`change`), or all anew: `beginSync`, `synced` for
-// each route of a dump, then `finishSync`, which makes the difference in steps. In between `change`
-// keeps both the old and the new state up to date.
+// table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one
+// (`change`), or all anew: `beginSync`, `synced` for each route of a dump, then `finishSync`, which
+// makes the difference in steps. In between `change` keeps both the old and the new state up to
+// date.
 // Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
 // is shared (route-bodies.ts).
 // Limits: MAX_ROUTES prefixes of each family, MAX_ROUTES_PER_PREFIX. What is beyond is counted.

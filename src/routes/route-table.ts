@@ -3,8 +3,8 @@
 // and which of the kernel's routes stand here is up to the daemon.
 //
 // A lookup gives one number: a row of the remote table, the handle of several next hops (`pick`),
-// ON_LINK or NO_ROUTE. One thread writes; readers never wait, and what they see is what the route had as its
-// next hops at some moment of the lookup.
+// ON_LINK or NO_ROUTE. One thread writes; readers never wait, and what they see is what the route
+// had as its next hops at some moment of the lookup.
 import assert from "node:assert/strict";
 import { MAX_REMOTES } from "../shared-memory/limits.js";
 import {
