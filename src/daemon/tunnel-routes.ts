@@ -85,14 +85,9 @@ export class TunnelRoutes {
     this.bodies = new RouteBodies(tunnel.device.ifindex, outer);
   }
 
-  /** Prefixes that have a route, usable or not. */
-  get count(): number {
-    return this.#routes.size;
-  }
-
-  /** Prefixes that have no usable route. */
-  get unused(): number {
-    return this.#unused.size;
+  /** Prefixes of which a route is in use. */
+  get used(): number {
+    return this.#routes.size - this.#unused.size;
   }
 
   /** Every prefix with a route; may be read bit by bit while routes change. */

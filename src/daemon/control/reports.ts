@@ -161,9 +161,10 @@ function routeCounts(
   tunnel: TunnelRuntime,
 ): Pick<TunnelStatus, "route_entries" | "route_problems"> {
   if (tunnel.type !== "ipip") return { route_entries: 0 };
-  const problems = routeProblems(mirror.of(tunnel));
+  const routes = mirror.of(tunnel);
+  const problems = routeProblems(routes);
   return {
-    route_entries: tunnel.routes.count,
+    route_entries: routes.used,
     ...(problems === undefined ? {} : { route_problems: problems }),
   };
 }
