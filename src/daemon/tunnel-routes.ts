@@ -6,9 +6,10 @@
 // table says that the prefix leads nowhere: a shorter one is no substitute. Changes come one by one
 // (`change`), or all anew: `beginSync`, `synced` for each route of a dump, then `finishSync`, which
 // makes the difference in steps. In between `change` keeps both the old and the new state up to
-// date. Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route
-// says is shared (route-bodies.ts). Limits: MAX_ROUTES prefixes of each family,
-// MAX_ROUTES_PER_PREFIX. What is beyond is counted.
+// date.
+// Memory: a prefix is a number (IPv4) or a string of 18 bytes (IPv6) in a Map, what its route says
+// is shared (route-bodies.ts).
+// Limits: MAX_ROUTES prefixes of each family, MAX_ROUTES_PER_PREFIX. What is beyond is counted.
 
 import type { AddressWords, RouteMessage } from "../netlink/route-messages.js";
 import type { RouteChange } from "../netlink/route-watch.js";
@@ -88,14 +89,9 @@ export class TunnelRoutes {
     this.bodies = new RouteBodies(tunnel.device.ifindex, outer);
   }
 
-  /** Prefixes that have a route, usable or not. */
-  get count(): number {
-    return this.#routes.size;
-  }
-
-  /** Prefixes that have no usable route. */
-  get unused(): number {
-    return this.#unused.size;
+  /** Prefixes of which a route is in use. */
+  get used(): number {
+    return this.#routes.size - this.#unused.size;
   }
 
   /** Routes for which there was no room: of themselves, their next hops, or sets of those. */

@@ -126,7 +126,7 @@ describe("get", () => {
     expect(() => routeGet(context, { to: "192.168.14.1" })).toThrow(
       expect.objectContaining({
         code: "CULVERT_NO_ROUTE",
-        message: "the route to 192.168.14.1 has no next hop that can be used",
+        message: "192.168.14.1 leads nowhere: no next hop of 192.168.14.0/24 dev ipip0 can be used",
       }),
     );
   });

@@ -146,7 +146,7 @@ describe("next hops", () => {
   });
 
   it("that cannot be used keep packets from a shorter prefix, as long as the kernel uses them", () => {
-    const { context, ours, over, change, table } = fixture();
+    const { context, routes, ours, over, change, table } = fixture();
     const row = () => context.ipip.routes.match(parseIp("192.168.11.10")!);
     change("add", over("0.0.0.0/0", "10.57.4.21"));
     const dead = { via: "10.57.4.22", ifindex: ours, dead: true };
@@ -159,6 +159,7 @@ describe("next hops", () => {
     expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1", `${NET} 10.57.4.23*1`]);
     change("delete", { ...over(NET, "10.57.4.23"), metric: 9 });
     expect(row()?.hops).toBeUndefined();
+    expect(routes.used).toBe(1);
     change("delete", { to: NET, hops: [dead, { via: "fd57::21", ifindex: ours }] });
     expect(table()).toEqual(["0.0.0.0/0 10.57.4.21*1"]);
   });
