@@ -89,9 +89,14 @@ export class TunnelRoutes {
     this.bodies = new RouteBodies(tunnel.device.ifindex, outer);
   }
 
-  /** Prefixes of which a route is in use. */
-  get used(): number {
-    return this.#routes.size - this.#unused.size;
+  /** Prefixes that have a route, usable or not. */
+  get count(): number {
+    return this.#routes.size;
+  }
+
+  /** Prefixes that have no usable route. */
+  get unused(): number {
+    return this.#unused.size;
   }
 
   /** Routes for which there was no room: of themselves, their next hops, or sets of those. */

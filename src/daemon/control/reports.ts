@@ -175,7 +175,7 @@ function routeCounts(
   const routes = mirror.of(tunnel);
   const problems = routeProblems(routes);
   return {
-    route_entries: routes.used,
+    route_entries: routes.count - routes.unused,
     ...(problems === undefined ? {} : { route_problems: problems }),
   };
 }
