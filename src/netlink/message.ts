@@ -174,6 +174,27 @@ export function structOf(payload: Uint8Array, length: number, name: string): Str
   return new StructView(payload.subarray(0, length));
 }
 
+/** Calls `take` for each attribute from `offset` to the end; `value` is a view. */
+export function eachAttribute(
+  bytes: Uint8Array,
+  offset: number,
+  take: (type: number, value: Uint8Array) => void,
+): void {
+  const view = new StructView(bytes);
+  let at = offset;
+  while (at < bytes.length) {
+    const room = bytes.length - at;
+    if (room < attributeHeaderLength) throw malformedAnswer(`${room} bytes after the attributes`);
+    const length = view.u16(at);
+    if (length < attributeHeaderLength || length > room) {
+      throw malformedAnswer(`attribute length ${length} with ${room} bytes left`);
+    }
+    const type = view.u16(at + 2) & attributeTypeMask;
+    take(type, bytes.subarray(at + attributeHeaderLength, at + length));
+    at += align(length);
+  }
+}
+
 /**
  * A list of attributes by type; of two with one type the last counts. Readers answer undefined for
  * an attribute that is not there and throw CULVERT_NETLINK_MALFORMED for one that is too short for
@@ -184,19 +205,7 @@ export class Attributes {
 
   /** Parses `bytes` from `offset` to the end. */
   constructor(bytes: Uint8Array, offset = 0) {
-    const view = new StructView(bytes);
-    let at = offset;
-    while (at < bytes.length) {
-      const room = bytes.length - at;
-      if (room < attributeHeaderLength) throw malformedAnswer(`${room} bytes after the attributes`);
-      const length = view.u16(at);
-      if (length < attributeHeaderLength || length > room) {
-        throw malformedAnswer(`attribute length ${length} with ${room} bytes left`);
-      }
-      const type = view.u16(at + 2) & attributeTypeMask;
-      this.#byType.set(type, bytes.subarray(at + attributeHeaderLength, at + length));
-      at += align(length);
-    }
+    eachAttribute(bytes, offset, (type, value) => this.#byType.set(type, value));
   }
 
   #atLeast(type: number, length: number): Uint8Array | undefined {

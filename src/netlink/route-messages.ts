@@ -5,7 +5,7 @@
 import type { IpFamily } from "./address-text.js";
 import { familyOfKernel } from "./address-text.js";
 import { malformedAnswer } from "./errors.js";
-import { StructView, structOf } from "./message.js";
+import { eachAttribute, structOf } from "./message.js";
 import {
   EncapAttribute,
   EncapType,
@@ -52,8 +52,6 @@ export interface RouteMessage {
 
 const rtmsgLength = 12;
 const rtnexthopLength = 8;
-const attributeHeaderLength = 4;
-const attributeTypeMask = 0x3fff;
 
 const align = (length: number): number => (length + 3) & ~3;
 
@@ -76,27 +74,6 @@ function addressOf(bytes: Uint8Array): AddressWords {
 
 const ANY4: AddressWords = [0, 0, 0xffff, 0];
 const ANY6: AddressWords = [0, 0, 0, 0];
-
-/** Calls `take` for each attribute from `offset` on. */
-function eachAttribute(
-  bytes: Uint8Array,
-  offset: number,
-  take: (type: number, value: Uint8Array) => void,
-): void {
-  const view = new StructView(bytes);
-  let at = offset;
-  while (at < bytes.length) {
-    const room = bytes.length - at;
-    if (room < attributeHeaderLength) throw malformedAnswer(`${room} bytes after the attributes`);
-    const length = view.u16(at);
-    if (length < attributeHeaderLength || length > room) {
-      throw malformedAnswer(`attribute length ${length} with ${room} bytes left`);
-    }
-    const type = view.u16(at + 2) & attributeTypeMask;
-    take(type, bytes.subarray(at + attributeHeaderLength, at + length));
-    at += align(length);
-  }
-}
 
 /** Gathers what the attributes of one next hop say of its address. */
 class Gateway {

@@ -130,16 +130,19 @@ describe("a pod is told", () => {
     ["a router prohibits it", [], "10.77.2.9", "Host", "prohibited"],
   ] as const)("when %s", async (_, lines, via, word, error) => {
     const daemon = await startSide(bed.hosts.left, lines, via);
-    const told = `From ${podOf(RIGHT)} icmp_seq=1 Destination ${word} Unreachable`;
-    expect(await pingOutput()).toContain(told);
+    // A router may be slow to say it (net.ipv4.route.error_cost), so it is asked until it does.
+    const told = `From ${podOf(RIGHT)} icmp_seq=`;
+    await eventually(async () => {
+      const said = (await pingOutput()).split("\n").filter((line) => line.startsWith(told));
+      expect(said.length).toBeGreaterThan(0);
+      for (const line of said) expect(line).toContain(` Destination ${word} Unreachable`);
+    });
     const from = routerOf(LEFT);
-    // A router may be slow to say it again (net.ipv4.route.error_cost).
     const count = eventOf(await countersOf(daemon), "peer-unreachable");
-    expect([1, 2]).toContain(count);
     expect(eventOf(await countersOf(daemon), "icmp-errors")).toBe(count);
     expect(await unreachableOf(daemon)).toMatchObject({ error, from, count });
     const remote = via ?? underlayOf(RIGHT);
-    const times = count === 1 ? "" : ", 2 times";
+    const times = count === 1 ? "" : `, ${count} times`;
     expect(await culvert(daemon, "status")).toMatch(
       new RegExp(`  ${remote}: ${error} from ${from}, \\d+s ago${times}\n`),
     );
