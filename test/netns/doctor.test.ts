@@ -167,9 +167,11 @@ describe("with a daemon", () => {
     expect(finding.what).toContain(feature);
     const { rx } = devicePackets(to.host, "ipip0");
     const before = await merged();
-    send();
-    // The timer may hold the last ones back.
-    await eventually(() => expect(devicePackets(to.host, "ipip0").rx).toBeGreaterThan(rx + 10));
+    await eventually(() => {
+      send();
+      // The timer may hold the last ones back.
+      expect(devicePackets(to.host, "ipip0").rx).toBeGreaterThan(rx + 10);
+    });
     expect(await merged()).toBe(before);
   });
 
