@@ -19,7 +19,7 @@ const bed = useBed(["iperf3", "tshark", "tcpdump", "python3"], (cleanup) => {
   two.right.host.setOffloads("pod0", { tso: false, gso: false });
   // A veth is polled as soon as a packet is sent, so nothing waits to be merged with. This makes it
   // wait, as the packets of a NIC do that interrupts seldom.
-  two.right.host.run("sh", "-c", "echo 2000000 > /sys/class/net/eth0/gro_flush_timeout");
+  two.right.host.setCoalescing("eth0", 2_000_000);
   return two;
 });
 

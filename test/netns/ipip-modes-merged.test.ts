@@ -27,12 +27,7 @@ const bed = useBed(["iperf3", "tcpdump", "tshark", "scapy"], (cleanup): TwoHosts
     side.host.ip("addr", "add", `${underlayOf(side, 6)}/128`, "dev", "eth0", "nodad");
     side.host.ip("-6", "route", "add", "default", "dev", "eth0");
     // GRO waits up to half a millisecond for more.
-    for (const [name, value] of [
-      ["gro_flush_timeout", 500_000],
-      ["napi_defer_hard_irqs", 10],
-    ]) {
-      side.host.run("sh", "-c", `echo ${value} > /sys/class/net/eth0/${name}`);
-    }
+    side.host.setCoalescing("eth0", 500_000);
   }
   return hosts;
 });
