@@ -1,11 +1,17 @@
 // `culvert route show`: asks for routes in pages, sorts them and prints them as `ip route` does, so
 // that scripts written for one read the other.
 
-import type { RouteEntry, RouteGateway, RoutePage, RouteQuery } from "../control/route-target.js";
+import type {
+  RouteEntry,
+  RouteGateway,
+  RoutePage,
+  RoutePageQuery,
+  RouteQuery,
+} from "../control/route-target.js";
 import { type IpPrefix, ipEquals, parsePrefix } from "../wire/ip-address.js";
 import type { CliIo } from "./io.js";
 
-export type RoutePages = (query: RouteQuery & { from?: number | undefined }) => Promise<RoutePage>;
+export type RoutePages = (query: RoutePageQuery) => Promise<RoutePage>;
 
 /** Lines that are handed to the terminal at a time. */
 const LINES_AT_ONCE = 2000;
@@ -39,7 +45,7 @@ export function printRoutes(io: CliIo, routes: readonly RouteEntry[]): void {
 }
 
 /** One line, or several for several next hops (ip/iproute.c of iproute2 6.1). */
-export function routeText(route: RouteEntry): string {
+function routeText(route: RouteEntry): string {
   const { dst, dev, table, protocol, scope, metric, nexthops, flags } = route;
   const words = [dst, ...gatewayWords(route)];
   if (nexthops === undefined) words.push("dev", dev);

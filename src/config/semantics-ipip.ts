@@ -11,6 +11,7 @@ import {
 } from "./addresses.js";
 import { defaultValues } from "./default-values.js";
 import { ipipFamily } from "./effective.js";
+import { CARRIED_VERSIONS } from "./ipip-modes.js";
 import type { Finding, Path } from "./problems.js";
 import type { IpipTunnelDocument } from "./schema.js";
 import type { Draft } from "./validate.js";
@@ -24,14 +25,6 @@ const OUTER: Readonly<Record<Exclude<Mode, "any">, AddressFamily>> = {
   sit: 4,
   ipip6: 6,
   ip6ip6: 6,
-};
-/** What is carried. */
-const INNER: Readonly<Record<Mode, readonly AddressFamily[]>> = {
-  ipip: [4],
-  sit: [6],
-  ipip6: [4],
-  ip6ip6: [6],
-  any: [4, 6],
 };
 
 function outerFamily({ local, remote, mode }: IpipDraft): AddressFamily {
@@ -48,7 +41,7 @@ function modeOf(tunnel: IpipDraft): Mode {
 
 /** What a tunnel carries, as far as that is known. */
 function carriedBy(tunnel: IpipDraft): readonly AddressFamily[] {
-  return INNER[modeOf(tunnel)];
+  return CARRIED_VERSIONS[modeOf(tunnel)];
 }
 
 const sameAddress = (a: string | undefined, b: string | undefined): boolean =>

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { DEVICE_TAP, DEVICE_TUN, native } from "#native";
 import type { DeviceTunnelConfig } from "../config/effective.js";
+import { carries } from "../config/ipip-modes.js";
 import { stableMac } from "../config/tunnel-mac.js";
 import { CulvertError } from "../errors.js";
 import { linkByName, setLink } from "../netlink/links.js";
@@ -12,7 +13,7 @@ import type { Descriptors } from "./descriptors.js";
 import { deviceError } from "./errno-error.js";
 import type { Offloads } from "./offloads.js";
 import { selfTest } from "./self-test.js";
-import { carries, type DeviceQueues } from "./tunnel.js";
+import type { DeviceQueues } from "./tunnel.js";
 
 const MACHINE_ID = "/etc/machine-id";
 

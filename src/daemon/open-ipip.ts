@@ -4,6 +4,7 @@
 
 import type { IpipTunnelConfig } from "../config/effective.js";
 import { ipipFamily } from "../config/effective.js";
+import { carries } from "../config/ipip-modes.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { underlayOf } from "../netlink/underlay.js";
 import type { RemoteTable } from "../remotes/remote-table.js";
@@ -14,13 +15,7 @@ import { ipOf, textOf } from "./addresses.js";
 import { type OpenDeviceParts, openDevice, requireMtu } from "./open-device.js";
 import type { Peers } from "./peers.js";
 import type { Sockets } from "./sockets.js";
-import {
-  carries,
-  type IpipRuntime,
-  ipipTables,
-  pathMtu_bytes,
-  type TunnelRuntime,
-} from "./tunnel.js";
+import { type IpipRuntime, ipipTables, pathMtu_bytes, type TunnelRuntime } from "./tunnel.js";
 import type { IpipReceiverPlan } from "./worker-plan.js";
 
 /** What opening an IPIP tunnel needs of the daemon. */

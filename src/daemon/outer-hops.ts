@@ -3,7 +3,7 @@
 // taken with the first route and given back with the last, so that a remote may send to us as long
 // as a route leads to it.
 
-import { CulvertError } from "../errors.js";
+import { hasCode } from "../netlink/errors.js";
 import type { AddressWords } from "../netlink/route-messages.js";
 import { type IpAddress, isIpv4, isMulticastIp, isUnspecifiedIp } from "../wire/ip-address.js";
 import type { Peers } from "./peers.js";
@@ -31,7 +31,7 @@ const IPV4_BROADCAST = 0xffffffff;
  * (net/ipv6/sit.c, ipip6_tunnel_xmit); `::ffff:a.b.c.d` is a.b.c.d anyway. Undefined: packets
  * cannot be sent there: another family than the tunnel's, or no unicast address.
  */
-export function outerAddress(gateway: AddressWords, family: 4 | 6): IpAddress | undefined {
+function outerAddress(gateway: AddressWords, family: 4 | 6): IpAddress | undefined {
   const [w0, w1, w2, w3] = gateway;
   const compatible = family === 4 && w0 === 0 && w1 === 0 && w2 === 0 && w3 > LAST_SPECIAL;
   const address: IpAddress = { w0, w1, w2: compatible ? 0xffff : w2, w3 };
@@ -101,7 +101,7 @@ export class OuterHops {
     try {
       return this.#peers.acquireAddress(this.tunnel.index, address, 0, 0);
     } catch (error) {
-      if (error instanceof CulvertError && error.code === "CULVERT_TABLE_FULL") return -1;
+      if (hasCode(error, "CULVERT_TABLE_FULL")) return -1;
       throw error;
     }
   }

@@ -3,6 +3,7 @@
 
 import { native } from "#native";
 import type { VxlanTunnelConfig } from "../config/effective.js";
+import { carries } from "../config/ipip-modes.js";
 import type { EventInbox } from "../events/event-inbox.js";
 import { ECN_MASK } from "../forwarding/ecn.js";
 import { DF_INHERIT, DF_SET, DF_UNSET } from "../forwarding/vxlan-tunnel.js";
@@ -13,13 +14,7 @@ import type { Counters } from "../telemetry/counters.js";
 import { isIpv4 } from "../wire/ip-address.js";
 import { allowedSources } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
-import {
-  carries,
-  type DeviceQueues,
-  type IpipRuntime,
-  type TunnelRuntime,
-  type VxlanRuntime,
-} from "./tunnel.js";
+import type { DeviceQueues, IpipRuntime, TunnelRuntime, VxlanRuntime } from "./tunnel.js";
 import type {
   DevicePlan,
   IpipReceiverPlan,

@@ -13,6 +13,7 @@ import {
   SOCKET_ZERO_CHECKSUM_RX,
 } from "#native";
 import type { IpipMode } from "../config/effective.js";
+import { carries } from "../config/ipip-modes.js";
 import { CulvertError } from "../errors.js";
 import type { NetlinkSocket } from "../netlink/netlink-socket.js";
 import { describePortHolder } from "../netlink/port-holder.js";
@@ -23,7 +24,6 @@ import { textOf } from "./addresses.js";
 import type { Descriptors } from "./descriptors.js";
 import { socketError } from "./errno-error.js";
 import { type SendOptions, SendPools, sendFlags } from "./send-pools.js";
-import { carries } from "./tunnel.js";
 
 /**
  * Kernel buffers of each socket, bytes; asked for with SO_RCVBUFFORCE, so net.core.rmem_max does

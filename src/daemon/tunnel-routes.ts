@@ -112,12 +112,6 @@ export class TunnelRoutes {
     }
   }
 
-  /** The route in use for one prefix. */
-  get({ family, ip, length }: IpPrefix): RouteBody | undefined {
-    const key = keyOf(family, [ip.w0, ip.w1, ip.w2, ip.w3], length);
-    return usable(this.#routes.get(key) ?? NONE);
-  }
-
   /** Can a change be one of ours, or have taken the place of one? */
   concerns(message: RouteMessage): boolean {
     if (this.bodies.concerns(message)) return true;

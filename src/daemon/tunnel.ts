@@ -2,7 +2,7 @@
 // descriptors, and its tables. Plain data and table set-up; opening is open-tunnel.ts, showing and
 // changing is control/.
 
-import type { IpipMode, IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
+import type { IpipTunnelConfig, VxlanTunnelConfig } from "../config/effective.js";
 import { Fdb } from "../fdb/fdb.js";
 import { FloodLists } from "../fdb/flood-lists.js";
 import { bumBuckets } from "../forwarding/bum-limit.js";
@@ -71,14 +71,6 @@ export interface IpipRuntime extends CommonTunnel {
 }
 
 export type TunnelRuntime = VxlanRuntime | IpipRuntime;
-
-const CARRIES_4: ReadonlySet<IpipMode> = new Set(["ipip", "ipip6", "any"]);
-const CARRIES_6: ReadonlySet<IpipMode> = new Set(["sit", "ip6ip6", "any"]);
-
-/** Does a tunnel of this mode carry packets of an IP version? */
-export function carries(mode: IpipMode, version: 4 | 6): boolean {
-  return (version === 4 ? CARRIES_4 : CARRIES_6).has(mode);
-}
 
 /**
  * What a tunnel leaves of the underlay's MTU for an inner IP packet, by its type and the family of

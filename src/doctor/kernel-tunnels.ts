@@ -12,6 +12,7 @@
 
 import { existsSync } from "node:fs";
 import type { IpipMode } from "../config/effective.js";
+import { CARRIED_VERSIONS } from "../config/ipip-modes.js";
 import type { Notice } from "../control/target.js";
 import type { Link } from "../netlink/links.js";
 import { formatIp, type IpAddress, isIpv4, isUnspecifiedIp } from "../wire/ip-address.js";
@@ -38,13 +39,6 @@ export interface BesideUs {
   readonly answers: keyof TunnelModules | undefined;
 }
 
-const CARRIED: Readonly<Record<IpipMode, readonly number[]>> = {
-  ipip: [PROTOCOL_IPIP],
-  ipip6: [PROTOCOL_IPIP],
-  sit: [PROTOCOL_IPV6],
-  ip6ip6: [PROTOCOL_IPV6],
-  any: [PROTOCOL_IPIP, PROTOCOL_IPV6],
-};
 /** Kinds of devices that are asked about a packet, by its outer family and protocol. */
 const RECEIVERS_4: Readonly<Record<number, readonly string[]>> = {
   [PROTOCOL_IPIP]: ["ipip", "sit"],
@@ -79,7 +73,8 @@ export function besideUs(
   const remote = tunnel.remote === undefined ? undefined : textOf(tunnel.remote);
   const takers = new Set<Link>();
   let unmatched = false;
-  for (const protocol of CARRIED[tunnel.mode]) {
+  for (const version of CARRIED_VERSIONS[tunnel.mode]) {
+    const protocol = version === 4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
     const kinds = over4 ? RECEIVERS_4[protocol]! : RECEIVERS_6;
     let covered = false;
     for (const link of links) {

@@ -1,6 +1,7 @@
 // What several checks want to know of a tunnel: its device, what it carries, which underlay devices
 // it uses. Reads the host through `Host` alone.
 
+import { carries } from "../config/ipip-modes.js";
 import type { Link } from "../netlink/links.js";
 import { isMulticastIp, parseIp } from "../wire/ip-address.js";
 import type { DoctorTunnel, Host } from "./finding.js";
@@ -14,10 +15,12 @@ export const linkOf = (host: Host, name: string): Link | undefined =>
   host.links().find((link) => link.name === name);
 
 /** Is IPv4 inside? VXLAN carries everything. */
-export const carriesIpv4 = ({ mode }: DoctorTunnel): boolean => mode !== "sit" && mode !== "ip6ip6";
+export const carriesIpv4 = ({ mode }: DoctorTunnel): boolean =>
+  mode === undefined || carries(mode, 4);
 
 /** Is IPv6 inside? */
-export const carriesIpv6 = ({ mode }: DoctorTunnel): boolean => mode !== "ipip" && mode !== "ipip6";
+export const carriesIpv6 = ({ mode }: DoctorTunnel): boolean =>
+  mode === undefined || carries(mode, 6);
 
 /** The remotes that are asked for: hosts, no multicast groups. */
 export function askedRemotes({ remotes }: DoctorTunnel): readonly string[] {

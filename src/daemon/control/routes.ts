@@ -32,7 +32,7 @@ const PAGE_ROUTES = 2000;
 /** Routes that `routeShow` answers at once. */
 const SHOW_ROUTES = 20_000;
 /** Listings whose next page can be asked for; a new one takes the place of the oldest. */
-export const MAX_LISTINGS = 16;
+const MAX_LISTINGS = 16;
 /** Next hops that `status` names. */
 const NAMED_HOPS = 8;
 
